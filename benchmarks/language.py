@@ -92,7 +92,7 @@ def kft_side(part: str, args: argparse.Namespace) -> dict[str, float]:
     from kft.recipe.training import LoraSpec, PhaseSpec, TrainSpec
     from kft.tasks.responses import RESPONSES, TARGETS
     from kft.tasks.task import AnswerSpace
-    from kft.train.feeding import Block
+    from kft.train.feeding import CallBatches
     from kft.train.objectives import objective_of
     from kft.train.optimizer import make_optimizer
     from kft.train.step import make_train_step
@@ -111,7 +111,7 @@ def kft_side(part: str, args: argparse.Namespace) -> dict[str, float]:
     given = {"token_ids": ids, "padding_mask": np.ones_like(ids), TARGETS: np.where(right > 0, right + 1, 0)}
     tensors = tuple(given[tensor.name][None] for tensor in forward.inputs)
     ones, lengths = np.ones((1, args.batch), np.float32), np.full((1, len(tensors) + 1), ids.shape[1], np.int32)
-    block = Block(tensors, np.zeros((1, args.batch), np.int32), ones, ones, lengths)
+    block = CallBatches(tensors, np.zeros((1, args.batch), np.int32), ones, ones, lengths)
     losses = []
 
     def steps(count: int) -> None:
@@ -162,7 +162,7 @@ def hub_side(part: str, args: argparse.Namespace) -> dict[str, float]:
 
 def kft_writes(backbone: Any, args: argparse.Namespace) -> dict[str, float]:
     """Reads a batch of prompts and writes responses of full length with kft's writer."""
-    from kft.answer.write import Asking, writer_on
+    from kft.answer.write import SamplingParams, writer_on
 
     prompts = list(rows(args)[0][:, : args.prompt])
     reader: Any = SimpleNamespace(
@@ -174,8 +174,8 @@ def kft_writes(backbone: Any, args: argparse.Namespace) -> dict[str, float]:
         allowed=lambda ids: None,
     )
     writer = writer_on(backbone.model, {}, reader, rows=args.batch)
-    writer.write(prompts, Asking(max_tokens=2))
-    return apart(lambda count: writer.write(prompts, Asking(max_tokens=count)), args)
+    writer.write(prompts, SamplingParams(max_tokens=2))
+    return apart(lambda count: writer.write(prompts, SamplingParams(max_tokens=count)), args)
 
 
 def hub_writes(model: Any, args: argparse.Namespace) -> dict[str, float]:

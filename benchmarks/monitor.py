@@ -33,11 +33,11 @@ from common import RESULTS
 from scipy.special import kolmogorov
 
 from kft.monitor.gauges.all_gauges import GAUGES
-from kft.monitor.known import Known
+from kft.monitor.known import KnownRows
 from kft.monitor.reference import Reference, make_reference
 from kft.monitor.seen import Seen
-from kft.monitor.watch import Block, Watch, begin, finish, take
-from kft.monitor.windows import Cut
+from kft.monitor.watch import RowBatch, Watch, begin, finish, take
+from kft.monitor.windows import WindowSpec
 
 ALPHA = 0.01
 WINDOWS = 30
@@ -90,7 +90,7 @@ def replay(
     test = clean.take(order[:rows])
     vectors = arrays["known/vectors"]
     labels = tuple(arrays["labels"].tolist())
-    known = Known(rows=len(vectors), vectors=vectors)
+    known = KnownRows(rows=len(vectors), vectors=vectors)
     made = make_reference(("classification", labels), known, test, test.label, int(rng.integers(2**31)))
     return made, test, order[rows:]
 
@@ -102,9 +102,9 @@ def windows_of(seen: Seen, size: int) -> Iterator[Seen]:
 
 def watch_windows(reference: Reference, parts: Iterator[Seen]) -> Iterator[tuple[int, Watch]]:
     """Yields, after each window, how many came and what is known then."""
-    watch = begin(reference, ALPHA, Cut())
+    watch = begin(reference, ALPHA, WindowSpec())
     for at, part in enumerate(parts):
-        watch = finish(take(watch, Block(part, np.full(len(part), at)), ordered=True))
+        watch = finish(take(watch, RowBatch(part, np.full(len(part), at)), ordered=True))
         yield at + 1, watch
 
 
@@ -273,7 +273,7 @@ def made_artifact(folder: Path) -> Path:
 
     rng = np.random.default_rng(0)
     seen = seen_of(scores(2000, rng))
-    reference = make_reference(("text-classification", LABELS), Known(), seen, seen.label, 0)
+    reference = make_reference(("text-classification", LABELS), KnownRows(), seen, seen.label, 0)
     save_reference(folder / "reference.safetensors", reference)
     return folder
 
@@ -339,7 +339,7 @@ def read(artifact: Path, path: Path) -> None:
     watch = begin(reference, ALPHA, cut)
     for chunk in read_scored(path, ScoredSpec(reference.labels, "when")):
         times, _ = clock.read(chunk.times)
-        watch = take(watch, Block(chunk.seen, cut.keys(times, 0, 0, len(times)), times), ordered=False)
+        watch = take(watch, RowBatch(chunk.seen, cut.keys(times, 0, 0, len(times)), times), ordered=False)
     windows, gauges = look(finish(watch))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     alarms = [each.name for each in gauges if each.alarm]

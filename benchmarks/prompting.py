@@ -21,7 +21,7 @@ from kft.api.reading import load
 from kft.compare.answered import answer_labelled
 from kft.compare.approaches import APPROACHES
 from kft.compare.compare import without_frills
-from kft.compare.prompting import Asking, Manner, variants
+from kft.compare.prompting import Manner, PromptSetting, variants
 from kft.compare.setting import Setting
 from kft.metrics.intervals import estimate_all
 from kft.split.data_split import DataSplit
@@ -83,7 +83,7 @@ def main() -> None:
 
 def prompt(split: DataSplit, setting: Setting) -> None:
     """Prints a line for each way of prompting."""
-    asking, metric, truth = Asking(setting), setting.metric, setting.truth(setting.split.valid)
+    asking, metric, truth = PromptSetting(setting), setting.metric, setting.truth(setting.split.valid)
     valid = setting.split.valid
     tried, took = {}, dict.fromkeys(("none", "fixed", "retrieved"), 0.0)
     asking.weigh.of([[np.zeros(2, np.int32)]], asking.prompter(asking.manners[0].template).label_tokens)  # traces

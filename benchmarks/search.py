@@ -22,7 +22,7 @@ import kft
 from kft.metrics.neighbours import unit_rows
 from kft.records.document import as_document
 from kft.search.contents import key_of
-from kft.search.embedding import BLOCK, Known
+from kft.search.embedding import BLOCK, KnownVectors
 
 ASKED = 100
 MOVED = 0.02
@@ -72,7 +72,7 @@ def many(small: Path, n: int, folder: Path) -> Path:
     repeated = [f"{texts[row % len(texts)]} variant{row}" for row in range(n)]
     table = folder / "many.csv"
     pd.DataFrame({"id": [f"p{row}" for row in range(n)], "text": repeated}).to_csv(table, index=False)
-    blocks = Known.read(folder / "many" / "unfinished" / "blocks", index.about.embedding.digest).blocks
+    blocks = KnownVectors.read(folder / "many" / "unfinished" / "blocks", index.about.embedding.digest).blocks
     blocks.mkdir(parents=True)
     for number, start in enumerate(range(0, n, BLOCK)):
         rows = np.arange(start, min(start + BLOCK, n))

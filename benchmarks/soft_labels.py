@@ -24,7 +24,7 @@ from few_labels import draw
 from kft import runtime
 from kft.data.shares import Shares
 from kft.features.views.blend import Folding, fit_blend
-from kft.features.views.view import Goal, Lesson, Seen
+from kft.features.views.view import Goal, Lesson, ViewInput
 from kft.feed.source import Source
 from kft.tasks.judgements import Judgements
 
@@ -84,7 +84,7 @@ def _targets(votes: np.ndarray, right: np.ndarray, names: list[str]) -> dict[str
 
 
 def _judge(
-    seen: Seen, targets: np.ndarray, seed: int, test: Seen, truth: np.ndarray, wanted: np.ndarray
+    seen: ViewInput, targets: np.ndarray, seed: int, test: ViewInput, truth: np.ndarray, wanted: np.ndarray
 ) -> dict[str, dict[str, float]]:
     lesson = Lesson(seen, targets, Goal("softmax", wanted.shape[1]))
     strata = targets if targets.ndim == 1 else targets.argmax(axis=1)
@@ -122,7 +122,7 @@ def _nearest(unit: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
     return np.argsort(-alike, axis=1)[:, :NEAR]
 
 
-def _encoder() -> Callable[[list[str]], Seen]:
+def _encoder() -> Callable[[list[str]], ViewInput]:
     from kft.features.vectors import pooled_vectors
     from kft.feed.batches import Ragged
     from kft.model.backbones import load_backbone
@@ -133,11 +133,11 @@ def _encoder() -> Callable[[list[str]], Seen]:
     spec, backbone = ModelSpec(), load_backbone("minilm-l6")
     reader = make_reader(TASKS.get("text-classification"), backbone, spec)
 
-    def encode(texts: list[str]) -> Seen:
+    def encode(texts: list[str]) -> ViewInput:
         source: Source = reader.read(texts).source
         tokens = source.columns["token_ids"]
         assert isinstance(tokens, Ragged)
-        return Seen(pooled_vectors(backbone, {"these": source}, spec, FeaturesSpec())["these"], tokens)
+        return ViewInput(pooled_vectors(backbone, {"these": source}, spec, FeaturesSpec())["these"], tokens)
 
     return encode
 

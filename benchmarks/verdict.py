@@ -62,13 +62,13 @@ class Frozen:
 
     def take(self, examples: Any) -> Any:
         """Returns what the backbone makes of a part of a draw."""
-        from kft.features.views.view import Seen
+        from kft.features.views.view import ViewInput
         from kft.feed.batches import Ragged
 
         places = [self._seen[text] for text in examples.inputs]
         seen = [(self._made[id(part)], row) for part, row in places]
         tokens = Ragged.from_rows([each.tokens.row(row) for each, row in seen])
-        return Seen(np.stack([each.vectors[row] for each, row in seen]), tokens)
+        return ViewInput(np.stack([each.vectors[row] for each, row in seen]), tokens)
 
 
 def setting_of(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> tuple[Any, Any]:
@@ -89,7 +89,7 @@ def setting_of(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> tuple[Any,
 
 def one_draw(drawn: pd.DataFrame, test: pd.DataFrame, seed: int, frozen: Frozen) -> dict[str, Any]:
     """Decides by train and valid, and by test."""
-    from kft.compare.answered import Answered, answer_labelled
+    from kft.compare.answered import HeldOutAnswers, answer_labelled
     from kft.compare.approaches import APPROACHES
     from kft.compare.compare import decide_among, looks, reached
     from kft.compare.verdict import Lead, Reached, decide
@@ -114,7 +114,7 @@ def one_draw(drawn: pd.DataFrame, test: pd.DataFrame, seed: int, frozen: Frozen)
     proven = {name: metric.value(truth, each) for name, each in on_test.items()}
     by_test = decide({name: Reached(value, value) for name, value in proven.items()}, ahead)
     verdict = decide_among(setting, answered)
-    on_valid = {name: Answered(each.temperature, each.valid, None) for name, each in answered.items()}
+    on_valid = {name: HeldOutAnswers(each.temperature, each.valid, None) for name, each in answered.items()}
     named = {
         "verdict": verdict.approach,
         "strict order": decide_among(setting, answered, alike=()).approach,

@@ -37,7 +37,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
+class ShownTable:
     """A table whose first column names the rows.
 
     Attributes:
@@ -45,9 +45,9 @@ class Table:
         rows: One value a column; a line break in it starts a new line.
 
     Example:
-        >>> print(Table(("", "accuracy"), [("this <model>", "0.9")]).as_html())
+        >>> print(ShownTable(("", "accuracy"), [("this <model>", "0.9")]).as_html())
         <table><thead><tr><th style="text-align:left;vertical-align:top"></th>...
-        >>> "this &lt;model&gt;" in Table((), [("this <model>",)]).as_html()
+        >>> "this &lt;model&gt;" in ShownTable((), [("this <model>",)]).as_html()
         True
     """
 
@@ -87,11 +87,11 @@ def _cell(tag: str, value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Link:
+class FileLink:
     """A file, which a notebook opens where it can reach it.
 
     Example:
-        >>> Link(Path("runs/a b/report.html")).as_html()
+        >>> FileLink(Path("runs/a b/report.html")).as_html()
         '<p><a href="runs/a%20b/report.html" target="_blank">runs/a b/report.html</a></p>'
     """
 
@@ -119,7 +119,7 @@ class Verbatim:
         return "\n".join([*lines[:LINES], *([f"... and {more:,} more lines"] if more > 0 else [])])
 
 
-Piece = Line | Table | Link | Verbatim
+Piece = Line | ShownTable | FileLink | Verbatim
 
 
 class Showing(Protocol):
@@ -142,7 +142,7 @@ def shows(kind: Shown) -> Shown:
         ...     n: int
         ...
         ...     def shown(self):
-        ...         return [Line(f"{self.n} rows"), Table(("", "share"), [("train", "0.8")])]
+        ...         return [Line(f"{self.n} rows"), ShownTable(("", "share"), [("train", "0.8")])]
         >>> print(Found(3))
         3 rows
                  share

@@ -32,7 +32,7 @@ _made: tuple[str, tf.distribute.Strategy] | None = None
 
 
 @dataclass(frozen=True)
-class Choice:
+class DeviceChoice:
     """What ``--devices`` comes to on this machine.
 
     Attributes:
@@ -48,7 +48,7 @@ class Choice:
     is_chief: bool = True
 
 
-def choose(devices: str) -> Choice:
+def choose(devices: str) -> DeviceChoice:
     """Turns ``--devices`` into a kind of strategy; starts nothing, though it may have to load TensorFlow to look.
 
     Raises:
@@ -66,8 +66,8 @@ def choose(devices: str) -> Choice:
             devices, f"TensorFlow sees {gpus} GPU{'s' * (gpus != 1)}", "at least 2", "--devices one, or kft doctor"
         )
     if gpus > 1:
-        return Choice("multi-gpu", f"TensorFlow sees {gpus} GPUs")
-    return Choice("one", "TensorFlow sees one GPU" if gpus else "TensorFlow sees no GPU: the CPU, as one device")
+        return DeviceChoice("multi-gpu", f"TensorFlow sees {gpus} GPUs")
+    return DeviceChoice("one", "TensorFlow sees one GPU" if gpus else "TensorFlow sees no GPU: the CPU, as one device")
 
 
 def require_one_process(devices: str, what: str, instead: str) -> None:
@@ -92,7 +92,7 @@ def require_one_process(devices: str, what: str, instead: str) -> None:
         )
 
 
-def choose_early(devices: str) -> Choice | None:
+def choose_early(devices: str) -> DeviceChoice | None:
     """Does what ``choose`` does as far as it goes without TensorFlow; None when only that can tell.
 
     Raises:
@@ -101,9 +101,9 @@ def choose_early(devices: str) -> Choice | None:
     match = re.fullmatch(r"cpu:([1-9]\d?)", devices)
     if match:
         count = int(match[1])
-        return Choice("cpu", f"{count} logical CPU device{'s' * (count > 1)}, as asked", count)
+        return DeviceChoice("cpu", f"{count} logical CPU device{'s' * (count > 1)}, as asked", count)
     if devices == "one":
-        return Choice("one", "as asked")
+        return DeviceChoice("one", "as asked")
     if devices not in ("auto", "multi-gpu", "multi-worker", "tpu"):
         raise UsageError(
             f"--devices {devices} is none that kft knows",
@@ -124,9 +124,9 @@ def choose_early(devices: str) -> Choice | None:
     if devices in ("auto", "multi-worker") and workers > (devices == "auto"):
         kind, index = _place(cluster, task)
         is_chief = kind == "chief" or ("chief" not in cluster and index == 0)
-        return Choice("multi-worker", f"TF_CONFIG names {workers} worker{'s' * (workers > 1)}", is_chief=is_chief)
+        return DeviceChoice("multi-worker", f"TF_CONFIG names {workers} worker{'s' * (workers > 1)}", is_chief=is_chief)
     if devices == "tpu" or (devices == "auto" and _tpu_evidence()):
-        return Choice("tpu", _tpu_evidence() or "as asked")
+        return DeviceChoice("tpu", _tpu_evidence() or "as asked")
     return None
 
 
@@ -162,7 +162,7 @@ def start(devices: str = "auto") -> tf.distribute.Strategy:
     return made
 
 
-def require_shared_folder(choice: Choice | None, folder: Path | None) -> None:
+def require_shared_folder(choice: DeviceChoice | None, folder: Path | None) -> None:
     """Refuses several workers without a run folder that all of them know.
 
     Raises:
@@ -178,14 +178,14 @@ def require_shared_folder(choice: Choice | None, folder: Path | None) -> None:
         )
 
 
-def _one(choice: Choice) -> Any:
+def _one(choice: DeviceChoice) -> Any:
     runtime.start()
     import tensorflow as tf
 
     return tf.distribute.get_strategy()
 
 
-def _cpu(choice: Choice) -> Any:
+def _cpu(choice: DeviceChoice) -> Any:
     runtime.load_tensorflow()
     import tensorflow as tf
 
@@ -207,14 +207,14 @@ def _cpu(choice: Choice) -> Any:
     return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(choice.replicas)])
 
 
-def _multi_gpu(choice: Choice) -> Any:
+def _multi_gpu(choice: DeviceChoice) -> Any:
     runtime.start()
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy()
 
 
-def _multi_worker(choice: Choice) -> Any:
+def _multi_worker(choice: DeviceChoice) -> Any:
     runtime.load_tensorflow()
     import tensorflow as tf
 
@@ -243,7 +243,7 @@ def _multi_worker(choice: Choice) -> Any:
         ) from None
 
 
-def _tpu(choice: Choice) -> Any:
+def _tpu(choice: DeviceChoice) -> Any:
     # tf.distribute finds a TPU VM's own chips through the plug-in device, which must be named before it loads.
     os.environ.setdefault("PJRT_DEVICE", "TPU")
     os.environ.setdefault("NEXT_PLUGGABLE_DEVICE_USE_C_API", "true")

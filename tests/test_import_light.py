@@ -55,6 +55,24 @@ def test_what_commands_call_is_light():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_backbone_that_is_not_there_is_said_before_tensorflow_loads():
+    """What imports Keras before ``kft.runtime`` has set TensorFlow up has it print, and its idle threads spin."""
+    lines = """
+from kft.errors import ModelError
+from kft.tasks.recipes import load_recipe
+from kft.train.start import load_for
+recipe = {"task": "text-classification", "data": {"train": "a.csv"}, "model": {"backbone": "no-such"}}
+try:
+    load_for(load_recipe(recipe).spec)
+except ModelError:
+    pass
+else:
+    raise SystemExit(1)
+"""
+    done = run_fresh(lines + CHECK)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_check_itself_sees_a_heavy_import():
     done = run_fresh(f"import sys; sys.modules['tensorflow'] = sys\n{CHECK}")
     assert done.returncode == 1

@@ -30,7 +30,7 @@ def test_auto_follows_tf_config_and_the_first_worker_writes(index, chief, monkey
 def test_a_tpu_by_name_decides_auto(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     monkeypatch.setenv("TPU_NAME", "node-7")
-    assert strategy.choose_early("auto") == strategy.Choice("tpu", "TPU_NAME is node-7")
+    assert strategy.choose_early("auto") == strategy.DeviceChoice("tpu", "TPU_NAME is node-7")
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from math import log
 import numpy as np
 
 from kft.records.estimate import Estimate
-from kft.records.estimated import AccuracyEstimate, ClassShare, ClassShares, Way
-from kft.records.monitored import Change, GaugeSeen, Moments, MonitorResult, Taken, WindowSeen
-from kft.records.sliced import Compared, ExampleSeen, ExamplesSeen, SliceSeen, SlicesSeen
+from kft.records.estimated import AccuracyEstimate, ClassShare, ClassShares, EstimateMethod
+from kft.records.monitored import Change, GaugeSeen, Moments, MonitorResult, RowCounts, WindowSeen
+from kft.records.sliced import ExampleSeen, ExamplesSeen, ShareChange, SliceSeen, SlicesSeen
 
 ALPHA = 0.01
 ABOUT = {
@@ -55,7 +55,7 @@ def watched(count: int = 24, *, shift: float = 1.2, rows: int = 120, labels=LABE
         version="3f9c2a7d1b20",
         data="kept",
         alpha=ALPHA,
-        taken=Taken(rows),
+        taken=RowCounts(rows),
         rows=rows * count,
         calls=count,
         windows=tuple(windows),
@@ -75,7 +75,7 @@ def watched(count: int = 24, *, shift: float = 1.2, rows: int = 120, labels=LABE
 def slice_of(by: str, value: str = "negative", to: float = 0.0, **changes) -> SliceSeen:
     """Returns a slice whose share has moved by so much, and nothing else of it."""
     half = 0.08
-    share, same = Compared(0.3, 0.3 + to, to - half, to + half), Compared(0.2, 0.22, -0.1, 0.14)
+    share, same = ShareChange(0.3, 0.3 + to, to - half, to + half), ShareChange(0.2, 0.22, -0.1, 0.14)
     return replace(SliceSeen(by, value, 400, 180, share, same, same, 0.69, 0.74), **changes)
 
 
@@ -114,7 +114,7 @@ def accuracy(**changes) -> AccuracyEstimate:
         refused=(),
         n=2880,
         reference=Estimate(0.787, 0.759, 0.814),
-        ways=(Way("atc", 0.679), Way("cbpe", 0.702)),
+        ways=(EstimateMethod("atc", 0.679), EstimateMethod("cbpe", 0.702)),
         labels=50,
         labels_alone=Estimate(0.66, 0.52, 0.78),
         more_labels=150,

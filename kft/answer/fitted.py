@@ -27,7 +27,7 @@ from kft.records.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedDecisions:
     """What was fitted for a checkpoint.
 
     Attributes:
@@ -40,7 +40,7 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Judged:
+class CalibrationData:
     """The validation split as the model and the probe answer it, and what else there is to fit by.
 
     Attributes:
@@ -74,7 +74,7 @@ class Judged:
         return self.targets if self.shares is None else self.shares
 
 
-def fit_answers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
+def fit_answers(spec: EvaluateSpec, valid: CalibrationData, labels: Sequence[str], seed: int) -> FittedDecisions:
     """Fits temperature, scope and threshold, in this order: each looks at answers that those before it have changed.
 
     All but the threshold of a promise come from the examples that choices were made by; that one from those that were
@@ -103,19 +103,19 @@ def fit_answers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: 
         rule = _promise(spec.abstain_at, valid, (sure, right), foreign, seed)
     elif spec.threshold is not None:
         rule = choose_threshold(spec.threshold, labels, valid.targets, answers, foreign)
-    return Fitted(Decisions(own, rule, scope), of_probe)
+    return FittedDecisions(Decisions(own, rule, scope), of_probe)
 
 
-def fit_labels(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
+def fit_labels(spec: EvaluateSpec, valid: CalibrationData, labels: Sequence[str], seed: int) -> FittedDecisions:
     """Fits what several labels are said by, thresholds, and scope; see ``fit_answers``."""
     targets, answers = valid.targets, valid.answers
     if valid.more is not None:
         targets, answers = np.concatenate([targets, valid.more[0]]), np.concatenate([answers, valid.more[1]])
     thresholds = choose_thresholds(spec.label_thresholds, targets, answers)
-    return Fitted(replace(fit_by_distance(spec, valid, labels, seed).given, labels=thresholds))
+    return FittedDecisions(replace(fit_by_distance(spec, valid, labels, seed).given, labels=thresholds))
 
 
-def fit_numbers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
+def fit_numbers(spec: EvaluateSpec, valid: CalibrationData, labels: Sequence[str], seed: int) -> FittedDecisions:
     """Fits scope, and an interval around each number on what was set aside; see ``fit_answers``."""
     fitted = fit_by_distance(spec, valid, labels, seed)
     if spec.interval is None:
@@ -128,20 +128,22 @@ def fit_numbers(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: 
     return replace(fitted, given=replace(fitted.given, interval=rule))
 
 
-def fit_written(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
+def fit_written(spec: EvaluateSpec, valid: CalibrationData, labels: Sequence[str], seed: int) -> FittedDecisions:
     """Fits the threshold of a promise for answers that are written, by how sure the model is of each."""
     assert spec.abstain_at is not None
     right = right_answers(spec.abstain_at.right, valid.targets, valid.answers)
     declined = np.zeros(len(right), bool) if valid.declined is None else valid.declined
-    return Fitted(Decisions(rule=_promise(spec.abstain_at, valid, (confidences(valid.answers), right), declined, seed)))
+    return FittedDecisions(
+        Decisions(rule=_promise(spec.abstain_at, valid, (confidences(valid.answers), right), declined, seed))
+    )
 
 
-def fit_by_distance(spec: EvaluateSpec, valid: Judged, labels: Sequence[str], seed: int) -> Fitted:
+def fit_by_distance(spec: EvaluateSpec, valid: CalibrationData, labels: Sequence[str], seed: int) -> FittedDecisions:
     """Fits scope for answers that are no probabilities of one class of many; see ``fit_answers``."""
-    return Fitted(Decisions(scope=_scope(spec, valid, None, seed)))
+    return FittedDecisions(Decisions(scope=_scope(spec, valid, None, seed)))
 
 
-def _scope(spec: EvaluateSpec, valid: Judged, probabilities: np.ndarray | None, seed: int) -> Scope | None:
+def _scope(spec: EvaluateSpec, valid: CalibrationData, probabilities: np.ndarray | None, seed: int) -> Scope | None:
     """Fits scope where it is asked for, on the examples that choices were made by."""
     if spec.out_of_scope is None:
         return None
@@ -151,7 +153,7 @@ def _scope(spec: EvaluateSpec, valid: Judged, probabilities: np.ndarray | None, 
     return fit_scope(valid.known, valid.vectors[chosen], sure, keep=spec.out_of_scope.keep, seed=seed)
 
 
-FITS: dict[str, Callable[[EvaluateSpec, Judged, Sequence[str], int], Fitted]] = {
+FITS: dict[str, Callable[[EvaluateSpec, CalibrationData, Sequence[str], int], FittedDecisions]] = {
     "class": fit_answers,
     "set": fit_labels,
     "number": fit_numbers,
@@ -185,7 +187,7 @@ def _together(first: np.ndarray, second: np.ndarray, classes: int) -> np.ndarray
 
 
 def _promise(
-    asked: AbstainSpec, valid: Judged, answers: tuple[np.ndarray, np.ndarray], foreign: np.ndarray, seed: int
+    asked: AbstainSpec, valid: CalibrationData, answers: tuple[np.ndarray, np.ndarray], foreign: np.ndarray, seed: int
 ) -> Promise:
     """Certifies a threshold among what does not look foreign: of the answered, the rest is none.
 
@@ -207,7 +209,7 @@ def _promise(
     return certify(confidence[places], right[places], thresholds, asked, unit)
 
 
-def write_fitted(run: RunFolder, fitted: Fitted, checkpoint: str) -> None:
+def write_fitted(run: RunFolder, fitted: FittedDecisions, checkpoint: str) -> None:
     """Writes calibration.json, with the hash of the checkpoint it belongs to, after the vectors that it speaks of.
 
     Raises:
@@ -234,7 +236,7 @@ def write_fitted(run: RunFolder, fitted: Fitted, checkpoint: str) -> None:
     write_document(run.calibration, values)
 
 
-def read_fitted(run: RunFolder, checkpoint: str) -> Fitted | None:
+def read_fitted(run: RunFolder, checkpoint: str) -> FittedDecisions | None:
     """Returns what was fitted for the checkpoint of this hash; None where there is nothing, or it is of another.
 
     Raises:
@@ -252,7 +254,7 @@ def read_fitted(run: RunFolder, checkpoint: str) -> Fitted | None:
         labels=values.labels,
         interval=values.interval,
     )
-    return Fitted(given, Temperature(values.probe_temperature, values.n))
+    return FittedDecisions(given, Temperature(values.probe_temperature, values.n))
 
 
 def _read_scope(run: RunFolder, numbers: ScopeNumbers) -> Scope:

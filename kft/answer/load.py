@@ -14,7 +14,7 @@ import numpy as np
 
 from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
-from kft.answer.fitted import Fitted, read_fitted
+from kft.answer.fitted import FittedDecisions, read_fitted
 from kft.errors import RunError
 from kft.model.filling import assigned_later
 from kft.model.freeze import ADAPTERS
@@ -99,7 +99,7 @@ class Answering:
     best: Artifact
     kept: Mapping[str, Any]
     probe: Artifact | None
-    fitted: Fitted | None = None
+    fitted: FittedDecisions | None = None
     on_pretrained: bool = False
     out_of_fold: Arrays = field(default_factory=dict)
 
@@ -112,7 +112,7 @@ class Answering:
         """Whether the probe and the best checkpoint are the same weights."""
         return self.probe is not None and self.probe.weights is self.best.weights
 
-    def with_fitted(self, fitted: Fitted) -> Answering:
+    def with_fitted(self, fitted: FittedDecisions) -> Answering:
         """Returns artifacts that decide by what was fitted; the same graphs."""
         best = replace(self.best, decisions=fitted.given)
         probe = None if self.probe is None else replace(self.probe, decisions=Decisions(fitted.probe))
@@ -130,7 +130,7 @@ def load_artifact(run: Run) -> Artifact:
 
     recipe, receipt = run.recipe, run.receipt
     best = load_checkpoint(run.folder.checkpoints, "best")
-    fitted = read_fitted(run.folder, best.digest) or Fitted()
+    fitted = read_fitted(run.folder, best.digest) or FittedDecisions()
     with assigned_later(best.weights):
         backbone = _pretrained(recipe.spec, receipt)
     artifact = _on(recipe.spec, _space(receipt), backbone, best.weights)

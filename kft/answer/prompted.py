@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kft.answer.write import Writer, Written
+from kft.answer.write import Completion, Writer
 from kft.tasks.responses import Grounded, ResponsePrediction
 
 NOT_FOUND = "no passage is good"
@@ -27,7 +27,7 @@ def answer_prompts(writer: Writer, asked: Sequence[Grounded], why: Sequence[str]
     ]
 
 
-def _given(written: Written, kept: Sequence[int], asked: Grounded) -> ResponsePrediction:
+def _given(written: Completion, kept: Sequence[int], asked: Grounded) -> ResponsePrediction:
     support = asked.supports(written.text, kept) if asked.passages else None
     unsupported = None if support is None else support.unsupported
     return ResponsePrediction(written.text, written.confidence, written.abstain, unsupported, written.why, support)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kft.answer.fitted import Fitted, checkpoint_hash, read_fitted
+from kft.answer.fitted import FittedDecisions, checkpoint_hash, read_fitted
 from kft.answer.load import load_artifact, load_head
 from kft.answer.teachable import Teacher
 from kft.data.clean import clean_input
@@ -56,7 +56,7 @@ def ask(teacher: Teacher, inputs: Sequence[Any], progress: Progress) -> np.ndarr
 def own_temperature(teacher: Teacher) -> float:
     """Returns what the teacher was calibrated by; 1 where it was not."""
     folder = teacher.run.folder
-    fitted = read_fitted(folder, checkpoint_hash(folder)) or Fitted()
+    fitted = read_fitted(folder, checkpoint_hash(folder)) or FittedDecisions()
     return fitted.given.temperature.value
 
 

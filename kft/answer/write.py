@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asking:
+class SamplingParams:
     """How answers are written.
 
     Attributes:
@@ -72,11 +72,11 @@ class Asking:
                 raise UsageError("an answer cannot be written so", where=name, received=str(value), expected=expected)
 
 
-GREEDY = Asking()
+GREEDY = SamplingParams()
 
 
 @dataclass(frozen=True)
-class Written:
+class Completion:
     """An answer.
 
     Attributes:
@@ -117,13 +117,13 @@ class Writer:
     _weigh: Any = field(repr=False)
     rule: Rule | None = None
 
-    def write(self, prompts: Sequence[str], asking: Asking = GREEDY, tick: Any = None) -> list[Written]:
+    def write(self, prompts: Sequence[str], asking: SamplingParams = GREEDY, tick: Any = None) -> list[Completion]:
         """Returns one answer a prompt, in their order."""
         return [written for written, _ in self.write_tokens(prompts, asking, tick)]
 
     def write_tokens(
-        self, prompts: Sequence[str], asking: Asking = GREEDY, tick: Any = None
-    ) -> list[tuple[Written, np.ndarray]]:
+        self, prompts: Sequence[str], asking: SamplingParams = GREEDY, tick: Any = None
+    ) -> list[tuple[Completion, np.ndarray]]:
         """Returns what ``write`` does, each with its tokens: ``int32[tokens]``, without the end."""
         found: list[Any] = [None] * len(prompts)
         ids, cut = self.reader.prompts(prompts)
@@ -138,7 +138,7 @@ class Writer:
                         tick(1)
         return found
 
-    def stream(self, prompt: str, asking: Asking = GREEDY) -> Iterator[str | Written]:
+    def stream(self, prompt: str, asking: SamplingParams = GREEDY) -> Iterator[str | Completion]:
         """Yields the pieces of an answer, a token each and perhaps empty, as they are written; and then the answer."""
         (ids,), (cut,) = self.reader.prompts([prompt])
         state, shown = _State(ids, bool(cut > 0), asking, self.reader, 0), ""
@@ -152,7 +152,7 @@ class Writer:
             yield found.text[len(shown) :]
         yield found
 
-    def _given(self, state: _State) -> Written:
+    def _given(self, state: _State) -> Completion:
         found = state.written()
         if self.rule is None or not self.rule.withholds(np.array([found.confidence]))[0]:
             return found
@@ -182,7 +182,9 @@ class Writer:
 class _State:
     """What one answer has come to."""
 
-    def __init__(self, prompt: np.ndarray, cut: bool, asking: Asking, reader: PromptReader, number: int) -> None:
+    def __init__(
+        self, prompt: np.ndarray, cut: bool, asking: SamplingParams, reader: PromptReader, number: int
+    ) -> None:
         self.prompt, self.cut, self.asking, self.reader, self.number = prompt, cut, asking, reader, number
         self.room = min(asking.max_tokens or reader.response_tokens, reader.response_tokens)
         self.ids: list[int] = []
@@ -222,12 +224,12 @@ class _State:
                     break
         return text
 
-    def written(self) -> Written:
+    def written(self) -> Completion:
         sure = float(np.exp(np.mean(self.likelihoods)))
-        return Written(self.text, self.finish, len(self.prompt), len(self.ids), self.cut, sure)
+        return Completion(self.text, self.finish, len(self.prompt), len(self.ids), self.cut, sure)
 
 
-def choose(logits: np.ndarray, asking: Asking, draw: np.random.Generator) -> int:
+def choose(logits: np.ndarray, asking: SamplingParams, draw: np.random.Generator) -> int:
     """Returns the next token.
 
     Args:
@@ -237,9 +239,10 @@ def choose(logits: np.ndarray, asking: Asking, draw: np.random.Generator) -> int
 
     Example:
         >>> logits = np.log([0.5, 0.3, 0.2])
-        >>> choose(logits, Asking(), np.random.default_rng(0))
+        >>> choose(logits, SamplingParams(), np.random.default_rng(0))
         0
-        >>> sorted({choose(logits, Asking(temperature=1, top_p=0.6), np.random.default_rng(n)) for n in range(20)})
+        >>> asking = SamplingParams(temperature=1, top_p=0.6)
+        >>> sorted({choose(logits, asking, np.random.default_rng(n)) for n in range(20)})
         [0, 1]
     """
     if asking.temperature == 0:

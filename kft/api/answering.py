@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kft import strategy
 from kft.answer.load import load_artifact, read_run
 from kft.data.dialogues import questions_in
-from kft.data.inputs import Given, as_inputs, read_inputs, require_inputs, with_passages
+from kft.data.inputs import RawInputs, as_inputs, read_inputs, require_inputs, with_passages
 from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import artifact_of
 from kft.notebook import Line, Piece, shows
@@ -32,7 +32,7 @@ SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Reading:
+class InputSpec:
     """How a person's inputs are read.
 
     Attributes:
@@ -49,7 +49,7 @@ class Reading:
 
     def of_table(
         self, source: Any, unusable: Literal["error", "keep"] = "error", spec: DataSpec | None = None
-    ) -> Given:
+    ) -> RawInputs:
         """Reads a DataFrame, a file or a folder, perhaps as another recipe says; see ``read_inputs``."""
         spec, where = spec or self.spec, str(source) if isinstance(source, Path) else "the DataFrame"
         if spec.messages is not None:
@@ -79,7 +79,7 @@ class Predictor:
     run: Path
     task: str
     labels: tuple[str, ...]
-    reading: Reading = field(repr=False)
+    reading: InputSpec = field(repr=False)
     answers: Callable[[Sequence[Any]], list[Answer]] = field(repr=False)
     digest: str = field(repr=False)
     cut: Callable[[Sequence[Any]], int] = field(repr=False)
@@ -154,7 +154,7 @@ def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predic
                     return artifact.predict(inputs)
 
     receipt, task = known.receipt, known.task
-    reading = Reading(task, known.recipe.spec.data, receipt.text_column, receipt.pair_column)
+    reading = InputSpec(task, known.recipe.spec.data, receipt.text_column, receipt.pair_column)
     digest = _digest(known.folder, artifact.checkpoint)
 
     def cut(inputs: Sequence[Any]) -> int:
@@ -181,13 +181,13 @@ def _load_shipped(folder: Path) -> Predictor:
     return Predictor(folder, about.task, about.labels, reading, answers, sha256_of(folder / ABOUT), shipped.cut)
 
 
-def reading_of(shipped: Shipped) -> Reading:
+def reading_of(shipped: Shipped) -> InputSpec:
     """Returns how a person's inputs are read for an artifact."""
     about = shipped.about
     # The artifact cleans texts; what was cleaned before stays as it is.
     cleaning = {"html": about.reader.html, "redact": about.reader.redact}
     spec = DataSpec(train=str(shipped.folder), document=about.reader.path_column or None, **cleaning)
-    return Reading(TASKS.get(about.task), spec, about.receipt.text_column, about.receipt.pair_column)
+    return InputSpec(TASKS.get(about.task), spec, about.receipt.text_column, about.receipt.pair_column)
 
 
 def predict(run: str | Path, inputs: Any, *, devices: str = "auto") -> list[Answer]:

@@ -16,7 +16,7 @@ from kft.audit.summary import all_findings, count_severities, verdict
 from kft.audit.view import AuditView
 from kft.curate.corrections import Correction, as_csv
 from kft.errors import RunError
-from kft.notebook import Line, Link, Piece, Table, shows
+from kft.notebook import FileLink, Line, Piece, ShownTable, shows
 from kft.recipe.load import Recipe
 from kft.records.document import document_text
 from kft.records.files import require_writable, write_folder
@@ -85,8 +85,8 @@ class CheckResult:
     def shown(self) -> Iterator[Piece]:
         rows = [(each.severity, each.check, f"{each.message}\n→ {each.advice}") for each in self.findings]
         yield Line(verdict(self.findings))
-        yield Table((), rows)
-        yield Link(self.page)
+        yield ShownTable((), rows)
+        yield FileLink(self.page)
 
 
 def check(

@@ -14,13 +14,13 @@ from kft import runtime, strategy
 from kft.api.reading import load, progress_for, say_unheeded, show_data, vectors_of
 from kft.compare.choice_table import as_markdown, header, remarks_on, rows_of
 from kft.compare.choosing import BLEND, measure_all
-from kft.compare.grounds import RANDOM, Candidate, Grounds, choosable
+from kft.compare.grounds import RANDOM, BackboneCandidate, Grounds, choosable
 from kft.compare.recommend import judge
 from kft.compare.setting import refuse_soft_loss
 from kft.errors import ModelError, UsageError
 from kft.features.folds import FOLDS, whole_in_folds
 from kft.model.sources import resolve_backbone
-from kft.notebook import Line, Piece, Table, shows
+from kft.notebook import Line, Piece, ShownTable, shows
 from kft.records.choose import BackboneResult, Choice, Recommendation
 from kft.records.document import document_text
 from kft.records.files import require_writable, write_folder
@@ -87,7 +87,7 @@ class ChooseResult:
 
     def shown(self) -> Iterator[Piece]:
         yield Line(f"{self.verdict.backbone or 'none'}: {self.verdict.why}")
-        yield Table(header(self.choice), [row.cells for row in rows_of(self.choice)])
+        yield ShownTable(header(self.choice), [row.cells for row in rows_of(self.choice)])
         for word, remark in remarks_on(self.choice):
             yield Line(word, remark)
         yield Line(self.run, f"{self.n:,} examples of train and valid, out of fold")
@@ -178,7 +178,7 @@ def choose(
     return ChooseResult(run=made, **vars(found), settings=settings, seconds=time.perf_counter() - started)
 
 
-def find_candidates(names: Sequence[str]) -> list[Candidate]:
+def find_candidates(names: Sequence[str]) -> list[BackboneCandidate]:
     """Returns what was asked for, each once; nothing is loaded or fetched.
 
     Raises:
@@ -189,7 +189,7 @@ def find_candidates(names: Sequence[str]) -> list[Candidate]:
         >>> [(each.backbone, each.random) for each in find_candidates(["minilm-l6", "minilm-l6@random"])]
         [('minilm-l6', False), ('minilm-l6', True)]
     """
-    found: dict[tuple[str, bool], Candidate] = {}
+    found: dict[tuple[str, bool], BackboneCandidate] = {}
     unknown: list[ModelError] = []
     for name in (each.strip() for each in names if each.strip()):
         random = name.endswith(RANDOM)
@@ -198,7 +198,7 @@ def find_candidates(names: Sequence[str]) -> list[Candidate]:
         except ModelError as error:
             unknown.append(error)
             continue
-        found.setdefault((backbone, random), Candidate(name, backbone, random))
+        found.setdefault((backbone, random), BackboneCandidate(name, backbone, random))
     if unknown:
         raise ModelError(
             "; ".join(error.problem for error in unknown),
@@ -245,7 +245,7 @@ def _files(recipe: Recipe, split: DataSplit, found: Choice) -> dict[str, bytes |
     }
 
 
-def _settings(candidates: Sequence[Candidate], found: Choice, spec: RecipeSpec) -> tuple[str, ...]:
+def _settings(candidates: Sequence[BackboneCandidate], found: Choice, spec: RecipeSpec) -> tuple[str, ...]:
     """Returns what makes the recipe one of the recommended backbone."""
     if found.verdict.backbone is None:
         return ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kft.answer.prompted import NOT_FOUND
-from kft.answer.write import Written
+from kft.answer.write import Completion
 from kft.api.generating import Generator
 from kft.api.grounding import find_passages
 from kft.errors import DataError, UsageError
@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"\[(\d{1,4})\]")
 
 
 @dataclass(frozen=True)
-class Source:
+class CitedPassage:
     """A passage that an answer was written from, or that had no room.
 
     Attributes:
@@ -59,7 +59,7 @@ class CitedAnswer:
 
     Attributes:
         text: Without what stopped it; empty where none was written.
-        finish: As ``Written.finish``; ``none`` where no passage is good and nobody said to answer all the same.
+        finish: As ``Completion.finish``; ``none`` where no passage is good and nobody said to answer all the same.
         prompt_tokens: What was read, passages included.
         tokens: What was written, the end not counted.
         cut: Whether the prompt lost its end.
@@ -82,8 +82,8 @@ class CitedAnswer:
     confidence: float
     abstain: bool
     why: str
-    sources: tuple[Source, ...]
-    left_out: tuple[Source, ...]
+    sources: tuple[CitedPassage, ...]
+    left_out: tuple[CitedPassage, ...]
     unknown: tuple[int, ...]
     unsupported: tuple[str, ...] | None
     notes: tuple[str, ...]
@@ -104,12 +104,12 @@ class Ground:
 
     prompt: str
     asked: str
-    sources: tuple[Source, ...] = ()
-    left_out: tuple[Source, ...] = ()
+    sources: tuple[CitedPassage, ...] = ()
+    left_out: tuple[CitedPassage, ...] = ()
     why: str = ""
     notes: tuple[str, ...] = field(default=())
 
-    def cite(self, written: Written) -> CitedAnswer:
+    def cite(self, written: Completion) -> CitedAnswer:
         """Returns an answer with what it was given and what it cites."""
         # A list of one number in JSON is no citation.
         cites = [] if as_fields(written.text) is not None else _NUMBER.findall(written.text)
@@ -172,7 +172,7 @@ def ground(
     asked = generator.cleaned(prompt)
     index = index if index is not None or context else generator.index
     notes = [] if generator.spec.grounded else [UNTRAINED]
-    found = [Source(None, f"{GIVEN} {place}", 0, len(text), None, text) for place, text in enumerate(context, 1)]
+    found = [CitedPassage(None, f"{GIVEN} {place}", 0, len(text), None, text) for place, text in enumerate(context, 1)]
     good = bool(found)
     if index is not None:
         opened = open_index(Path(index).expanduser())
@@ -196,5 +196,5 @@ def ground(
     return Ground(text, asked, sources, left_out, "" if sources else NO_ROOM, tuple(notes))
 
 
-def _source(found: Result) -> Source:
-    return Source(None, found.document, found.start, found.stop, found.score, found.text)
+def _source(found: Result) -> CitedPassage:
+    return CitedPassage(None, found.document, found.start, found.stop, found.score, found.text)

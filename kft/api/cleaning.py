@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from kft.api.listing import folder_of_runs
+from kft.deploy.place import BUILT
 from kft.errors import KftError, RunError, StorageError
 from kft.recipe.load import Recipe
 from kft.records.cleaned import Cleaned
@@ -30,8 +30,6 @@ from kft.tasks.recipes import load_recipe
 
 RESUME = "what --resume goes on from"
 EXPORT = "an export that was killed"
-LITTER = re.compile(r"\..+\.tmp")
-"""A folder in which an artifact is built; it takes its own name at the end."""
 
 
 @dataclass(frozen=True)
@@ -154,15 +152,21 @@ def why_needed(run: RunFolder, recipe: Recipe) -> str:
 def _runs(folder: str | Path) -> Iterator[RunFolder]:
     """Yields a run, or those of a folder, candidates of retrainings among them."""
     root = folder_of_runs(folder)
-    yield from (RunFolder(path.parent) for way in ("", "*/", "*/*/") for path in sorted(root.glob(f"{way}recipe.yaml")))
+    found = (path.parent for way in ("", "*/", "*/*/") for path in root.glob(f"{way}recipe.yaml"))
+    yield from map(RunFolder, _once(found))
 
 
 def _litter(root: Path) -> Iterator[Path]:
     """Yields the folders of exports that no process builds any more: in the folder, and in the runs that lie there."""
-    for path in sorted(path for way in ("", "*/") for path in root.glob(f"{way}.*.tmp")):
-        if LITTER.fullmatch(path.name) and path.is_dir() and not path.is_symlink() and (handle := _lock(path)):
+    for path in _once(path for way in ("", "*/") for path in root.glob(way + BUILT.format(name="*"))):
+        if path.is_dir() and not path.is_symlink() and (handle := _lock(path)):
             os.close(handle)
             yield path
+
+
+def _once(paths: Iterable[Path]) -> list[Path]:
+    """Returns each place once, however many links lead to it, in order."""
+    return sorted({path.resolve(): path for path in sorted(paths, reverse=True)}.values())
 
 
 def _lock(path: Path) -> int | None:

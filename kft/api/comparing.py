@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from kft import runtime, strategy
 from kft.api.reading import load, progress_for, say_unheeded, show_data
 from kft.compare.approaches import APPROACHES
-from kft.compare.compare import BUDGET_MINUTES, Asked, run_approaches, without_frills
+from kft.compare.compare import BUDGET_MINUTES, ApproachRequest, run_approaches, without_frills
 from kft.compare.halving import require_trained
 from kft.compare.language_model import asked_identity, wanted_language_model
-from kft.compare.saved import Fitted, Saved, drop_saved, read_saved
+from kft.compare.saved import FittedApproach, Saved, drop_saved, read_saved
 from kft.compare.setting import Setting, refuse_soft_loss
 from kft.compare.table import as_markdown, header, rows_of, say_more_labels
 from kft.errors import UsageError
-from kft.notebook import Line, Piece, Table, shows
+from kft.notebook import Line, Piece, ShownTable, shows
 from kft.records.compare import ApproachResult, Comparison, Verdict
 from kft.records.document import write_document
 from kft.records.files import write_file
@@ -68,7 +68,7 @@ class CompareResult:
     def shown(self) -> Iterator[Piece]:
         rows = [row.cells for row in rows_of(self.approaches, self.verdict, self.metric)]
         yield Line(f"{self.verdict.approach}: {self.verdict.why}")
-        yield Table(header(self.metric), rows)
+        yield ShownTable(header(self.metric), rows)
         if more := say_more_labels(self.approaches, self.metric):
             yield Line("labels", more)
         yield Line(self.run, f"{self.n:,} test examples")
@@ -190,9 +190,9 @@ def _compare_answers(
             "versions": runtime.versions(),
             **asked_identity(setting, asked_model),
         }
-        with _resumable(asked, backbone, identity, progress) as (place, saved, done):
-            wanted = Asked(approaches, asked.budget, curve == "tuned")
-            outcomes, verdict = run_approaches(setting, split.test, wanted, saved, done)
+        with _resumable(asked, backbone, identity, progress) as (place, saved):
+            wanted = ApproachRequest(approaches, asked.budget, curve == "tuned")
+            outcomes, verdict = run_approaches(setting, split.test, wanted, saved)
     found = Comparison(split.split_hash, len(split.test), outcomes, verdict, setting.metric.name)
     return _told(asked, place, found)
 
@@ -200,8 +200,8 @@ def _compare_answers(
 @contextmanager
 def _resumable(
     asked: _Asked, backbone: Backbone, identity: Mapping[str, Any], progress: Progress
-) -> Iterator[tuple[_Place, Saved, Mapping[str, Fitted]]]:
-    """Gives where a comparison is written, what keeps its approaches, and those that an earlier call has done.
+) -> Iterator[tuple[_Place, Saved]]:
+    """Gives where a comparison is written, and what keeps its approaches and has those of an earlier call.
 
     Args:
         asked: What was asked for.
@@ -213,13 +213,13 @@ def _resumable(
         RunError: There is none to go on with, or it was begun with something else.
     """
     name = f"{asked.recipe.name}-compare"
-    place, done = _Place(asked.recipe, asked.split, backbone, asked.folder), dict[str, Fitted]()
+    place, done = _Place(asked.recipe, asked.split, backbone, asked.folder), dict[str, FittedApproach]()
     if asked.resume:
         place.found = asked.folder or latest_run(name) or RUNS / f"{name}-1"
         done = read_saved(place.found, identity)
         progress.note(f"resumed    {place.found}: {', '.join(done) or 'nothing'} done before")
     try:
-        yield place, Saved(place.make, identity), done
+        yield place, Saved(place.make, identity, done)
     except BaseException as stop:
         if place.found is not None:
             stop.add_note(f"{RUN_NOTE}{place.found}")  # whoever reports it can say where the finished ones are
@@ -254,7 +254,7 @@ def _compare_vectors(
         )
     with strategy.start(asked.devices).scope():
         from kft.compare.graded import GRADED, compare_graded  # they bring TensorFlow, which is started quietly by now
-        from kft.compare.vectors import Compared
+        from kft.compare.vectors import VectorSetting
         from kft.search.comparing import SEARCHES, compare_search
         from kft.train.resume import run_identity
 
@@ -263,9 +263,9 @@ def _compare_vectors(
         show_data(progress, loaded, split)
         backbone = starting.load_for(loaded.spec, progress.note)
         identity = {**run_identity(loaded, split, backbone.files.hash), "versions": runtime.versions()}
-        with _resumable(asked, backbone, identity, progress) as (place, saved, done):
+        with _resumable(asked, backbone, identity, progress) as (place, saved):
             compare = compare_search if split.kind.searches else compare_graded
-            found = compare(Compared(loaded.spec, split, progress), approaches, asked.budget, saved, done)
+            found = compare(VectorSetting(loaded.spec, split, progress), approaches, asked.budget, saved)
     return _told(asked, place, found)
 
 
@@ -296,7 +296,7 @@ def _compare_written(
     names = written_names.names_of(approaches, grounded=split.train.passages is not None)
     written_names.refuse_unheeded(loaded.spec)
     with strategy.start(asked.devices).scope():
-        from kft.compare.written import Given, compare_written
+        from kft.compare.written import WritingSetting, compare_written
         from kft.train.resume import run_identity
 
         progress = progress_for(asked.quiet)
@@ -312,9 +312,9 @@ def _compare_written(
             "way of prompting": loaded.spec.compare.model_dump_json(),
             "tuned run": " ".join(f"{name} {run.checkpoint}" for name, run in runs.items()),
         }
-        with _resumable(asked, backbone, identity, progress) as (place, saved, done):
-            given = Given(spec, split.without_test(), test, progress, asked.budget, backbone, saved, runs)
-            found = compare_written(given, split, names, done, named=approaches is not None)
+        with _resumable(asked, backbone, identity, progress) as (place, saved):
+            given = WritingSetting(spec, split.without_test(), test, progress, asked.budget, backbone, saved, runs)
+            found = compare_written(given, split, names, named=approaches is not None)
     return _told(asked, place, found)
 
 

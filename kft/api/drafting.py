@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kft import assets
-from kft.curate.draft import DraftedBackbone, Lengths, Written, draft_recipe
+from kft.curate.draft import DraftedBackbone, Lengths, TokenLengths, draft_recipe
 from kft.curate.look import Look, look_at
 from kft.data.dialects import PLAIN, Dialect
-from kft.data.examples import Wanted
+from kft.data.examples import NamedColumns
 from kft.errors import KftError
 from kft.model.catalog import CATALOG
 from kft.model.hugging_face import read_config
@@ -42,9 +42,9 @@ def draft(
     target: Path,
     *,
     task: str | None = None,
-    named: Wanted | None = None,
+    named: NamedColumns | None = None,
     dialect: Dialect = PLAIN,
-) -> tuple[Look, Lengths | Written | None, str]:
+) -> tuple[Look, Lengths | TokenLengths | None, str]:
     """Looks at data, and returns what was seen, how long its texts are, and a recipe for it.
 
     Args:
@@ -59,13 +59,15 @@ def draft(
     """
     if task is not None:
         require_command(TASKS.get(task), "init")
-    look = look_at(source, base=Path.cwd(), locate=assets.locate, task=task, named=named or Wanted(), dialect=dialect)
+    look = look_at(
+        source, base=Path.cwd(), locate=assets.locate, task=task, named=named or NamedColumns(), dialect=dialect
+    )
     name = WRITES if look.task.kind.writes else BACKBONES[look.task.reads.medium]
     backbone = DraftedBackbone(name, CATALOG.get(name).blocks)
-    lengths: Lengths | Written | None = None
+    lengths: Lengths | TokenLengths | None = None
     if look.task.kind.writes:
         asked, said = (tuple(_reckon_marks(text) for text in texts) for texts in (look.sample, look.responses))
-        lengths = Written(asked, said)
+        lengths = TokenLengths(asked, said)
     elif not look.task.reads.files:
         lengths = _measure(look.sample, name)
     return look, lengths, draft_recipe(look, target, backbone, lengths)

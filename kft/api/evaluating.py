@@ -15,7 +15,7 @@ from kft.api.scoring import score_run, score_test
 from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
 from kft.data.inputs import load_labelled
-from kft.data.parts import Part, open_source
+from kft.data.parts import SourceTable, open_source
 from kft.data.passages import with_passages_hashed
 from kft.errors import DataError, RunError, UsageError
 from kft.evaluate.paired import compare_runs, other_inputs, require_comparable
@@ -126,7 +126,7 @@ def _score_other(
     if isinstance(data, (str, Path)):
         parts = open_source(str(data), Path.cwd(), assets.locate)
     else:
-        parts = (Part(Path("dataframe"), data),)
+        parts = (SourceTable(Path("dataframe"), data),)
     examples, name, notes = load_labelled(
         parts,
         recipe.spec.data,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kft import strategy
-from kft.answer.write import GREEDY, Asking, Writer, Written
+from kft.answer.write import GREEDY, Completion, SamplingParams, Writer
 from kft.data.inputs import as_inputs
 from kft.deploy.writing import Prompt, as_read, open_writing
 from kft.recipe.schema import DataSpec
@@ -44,7 +44,7 @@ class Generator:
         (found,) = as_inputs(prompt, self.task, self.spec)
         return str(found)
 
-    def write(self, prompts: str | Sequence[Prompt], asking: Asking = GREEDY) -> list[Written]:
+    def write(self, prompts: str | Sequence[Prompt], asking: SamplingParams = GREEDY) -> list[Completion]:
         """Returns one answer a prompt, in their order.
 
         Raises:
@@ -54,7 +54,7 @@ class Generator:
         several = [prompts] if isinstance(prompts, str) else list(prompts)
         return self.writer.write([self._read(each) for each in several], asking)
 
-    def stream(self, prompt: Prompt, asking: Asking = GREEDY) -> Iterator[str | Written]:
+    def stream(self, prompt: Prompt, asking: SamplingParams = GREEDY) -> Iterator[str | Completion]:
         """Yields the pieces of an answer as they are written, and then the answer."""
         yield from self.writer.stream(self._read(prompt), asking)
 
@@ -91,7 +91,7 @@ def generate(
     top_p: float = 1.0,
     seed: int = 0,
     stop: str | Sequence[str] = (),
-) -> list[Written]:
+) -> list[Completion]:
     """Writes answers with a run's best checkpoint, loaded for this once; ``load_generator`` keeps it.
 
     Args:
@@ -111,5 +111,5 @@ def generate(
         >>> kft.generate("runs/extraction-1", "open() fails with EACCES.")[0].text  # doctest: +SKIP
         '{"function": ["open"], "constant": ["EACCES"]}'
     """
-    asking = Asking(max_tokens, temperature, top_p, seed, stop)
+    asking = SamplingParams(max_tokens, temperature, top_p, seed, stop)
     return load_generator(run).write(prompts, asking)

@@ -9,7 +9,7 @@ from pathlib import Path
 from kft.data.examples import Examples
 from kft.data.passages import take_column, with_passages_hashed
 from kft.recipe.load import Recipe
-from kft.search.index import Answer, Index, open_index
+from kft.search.index import Index, SearchAnswer, open_index
 from kft.split.data_split import DataSplit
 from kft.tasks.cells import as_objects
 
@@ -20,7 +20,7 @@ def index_of(recipe: Recipe) -> Path | None:
     return None if named is None else recipe.base / Path(named).expanduser()
 
 
-def find_passages(index: Index, prompt: str, most: int) -> tuple[Answer, bool]:
+def find_passages(index: Index, prompt: str, most: int) -> tuple[SearchAnswer, bool]:
     """Returns what an index finds for a prompt, and whether it is good: by the index's own promise, where it has one.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 
 from kft.compare.reading import read_comparison
 from kft.errors import KftError, RunError
-from kft.evaluate.paired import other_inputs
+from kft.evaluate.paired import is_compared, other_inputs, same_test
 from kft.recipe.load import LATER_KEYS, Recipe
 from kft.records.document import read_document
 from kft.records.estimate import Estimate, metric_title
@@ -21,6 +21,7 @@ from kft.records.metrics import EvaluateResult
 from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder, open_run
 from kft.tasks.recipes import load_recipe
+from kft.tasks.registry import TASKS
 
 FINISHED, TRAINING, UNFINISHED, COMPARISON = "finished", "training", "unfinished", "comparison"
 SPLIT = 6
@@ -38,7 +39,7 @@ class RunLine:
         task: Of the recipe.
         backbone: Its name.
         train: Rows that it learns from.
-        test: sha256 of the split: figures of runs that share it can be compared.
+        test: sha256 of the split into train, valid and test: figures of runs that share it can be compared.
         metrics: On the test split, the task's first metric first; empty until it is finished. Of a comparison those
             of the approach that it recommends.
         approach: That a comparison recommends; else empty.
@@ -87,7 +88,7 @@ class SideBySide:
         second: The other.
         differences: By dotted key of the recipe, what it has in one and in the other; what decides no result is left
             out.
-        same_test: Whether both were scored on the same split.
+        same_test: Whether both were scored on test rows of the same ids.
         other_inputs: What is to be known of test rows that hold something else in one than in the other.
     """
 
@@ -154,8 +155,8 @@ def set_side_by_side(first: str | Path, second: str | Path) -> SideBySide:
     folders = open_run(Path(first)), open_run(Path(second))
     recipes = [load_recipe(each.recipe) for each in folders]
     one, other = (_line(folder, recipe) for folder, recipe in zip(folders, recipes, strict=True))
-    said = other_inputs(*folders) if one.test == other.test else ""
-    return SideBySide(one, other, _differences(*recipes), one.test == other.test, said)
+    same = same_test(*folders)
+    return SideBySide(one, other, _differences(*recipes), same, other_inputs(*folders) if same else "")
 
 
 def rows_of(found: SideBySide) -> list[tuple[str, str, str]]:
@@ -166,7 +167,7 @@ def rows_of(found: SideBySide) -> list[tuple[str, str, str]]:
         for title, name in (("begun", "created"), ("state", "state"), ("task", "task"), ("backbone", "backbone"))
     ]
     rows.append(("train rows", *(f"{each.train:,}" for each in pair)))
-    rows.append(("test split", *(each.test[:SPLIT] for each in pair)))
+    rows.append(("split", *(each.test[:SPLIT] for each in pair)))
     for metric in dict.fromkeys([*found.first.metrics, *found.second.metrics]):
         rows.append((metric_title(metric), *(str(each.metrics.get(metric, "")) for each in pair)))
     for key, values in found.differences.items():
@@ -180,7 +181,8 @@ def notes_of(found: SideBySide) -> list[str]:
     if not found.same_test:
         return [*same, "the two were scored on other test rows: their figures cannot be compared"]
     same += [found.other_inputs] if found.other_inputs else []
-    if found.first.state == found.second.state == FINISHED:
+    done = found.first.state == found.second.state == FINISHED
+    if done and found.first.task == found.second.task and is_compared(TASKS.get(found.first.task)):
         command = f"kft evaluate {quote(found.first.run)} --against {quote(found.second.run)}"
         return [*same, f"{command} has the paired difference and its interval"]
     return same

@@ -48,7 +48,7 @@ def diagnose() -> dict[str, Any]:
         if version == "not installed":
             problems.append(f"{package} is not installed: pip install {package}")
     devices: tuple[str, ...] = ()
-    auto = strategy.Choice("none", "TensorFlow does not start")
+    auto = strategy.DeviceChoice("none", "TensorFlow does not start")
     try:
         auto = strategy.choose("auto")
         devices = runtime.describe_devices()

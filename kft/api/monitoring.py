@@ -14,7 +14,7 @@ import numpy as np
 
 from kft.api.next_steps import next_steps
 from kft.api.telling import NOBODY, tell, who_is_told
-from kft.api.watched_rows import Asked, Source, as_path, open_rows
+from kft.api.watched_rows import RowStream, WatchRequest, as_path, open_rows
 from kft.data.labelling import INCLUSION
 from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import resolve
@@ -30,10 +30,10 @@ from kft.monitor.reference import NAME as REFERENCE
 from kft.monitor.reference import load_reference
 from kft.monitor.scored import columns_of
 from kft.monitor.state import Bound, State, hold_state, new_state, read_state, write_state
-from kft.monitor.watch import Block, finish, require_few, take
-from kft.monitor.windows import Cut, parse_window
+from kft.monitor.watch import RowBatch, finish, require_few, take
+from kft.monitor.windows import WindowSpec, parse_window
 from kft.records.estimated import AccuracyEstimate, ClassShares
-from kft.records.monitored import MonitorResult, Taken
+from kft.records.monitored import MonitorResult, RowCounts
 from kft.records.shipped import EXAMPLES
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ MOST_LABELLED = 200_000
 @dataclass(frozen=True)
 class _Wish:
     alpha: float
-    cut: Cut
+    cut: WindowSpec
     time: str | None
     labels: str | None
     keep_examples: int | None = None
@@ -111,7 +111,7 @@ def monitor(
         given = opened.enter_context(as_path(data)) if isinstance(data, (str, Path)) else data
         _require_files(shipped, str(data), given)
         clock = None if _is_recorded(given) and not wish.time else _clock(wish, kept)
-        source = open_rows(shipped, given, Asked(wish.labels, clock, kept.counted))
+        source = open_rows(shipped, given, WatchRequest(wish.labels, clock, kept.counted))
         if source.drawn:
             if told != NOBODY:
                 raise UsageError(
@@ -239,7 +239,9 @@ def _explained(result: MonitorResult, kept: State, pool: Pool, shipped: Shipped)
     return replace(result, slices=slices, examples=examples)
 
 
-def _count(kept: State, source: Source, asked: tuple[_Wish, Clock | None], pool: Pool) -> tuple[State, Taken, Latest]:
+def _count(
+    kept: State, source: RowStream, asked: tuple[_Wish, Clock | None], pool: Pool
+) -> tuple[State, RowCounts, Latest]:
     wish, clock = asked
     watch, before, unusable = kept.watch, kept.watch.rows, 0
     latest = Latest(MOST_LABELLED) if wish.labels else Latest()
@@ -248,7 +250,7 @@ def _count(kept: State, source: Source, asked: tuple[_Wish, Clock | None], pool:
             continue
         keys = watch.cut.keys(came.times, watch.rows, kept.calls, len(came.seen))
         require_few(watch.closed - kept.watch.closed + len(set(watch.open) | set(keys.tolist())), watch.cut.text)
-        watch = take(watch, Block(came.seen, keys, came.times, came.columns), ordered=source.ordered)
+        watch = take(watch, RowBatch(came.seen, keys, came.times, came.columns), ordered=source.ordered)
         pool.add(keys, came.seen, came.inputs, came.answers)
         unusable += int(np.nansum(came.seen.values["unusable"]))
         if came.truth is None:
@@ -259,7 +261,7 @@ def _count(kept: State, source: Source, asked: tuple[_Wish, Clock | None], pool:
             if came.inclusion is not None:
                 more["inclusion"] = read_chances(came.inclusion, INCLUSION)
             latest.add(np.zeros(len(keys), np.int64), came.seen, more)
-    taken = Taken(watch.rows - before, source.known, unusable=unusable)
+    taken = RowCounts(watch.rows - before, source.known, unusable=unusable)
     counted = source.counted()
     if clock is not None:
         clock.require()
@@ -273,7 +275,7 @@ def _count(kept: State, source: Source, asked: tuple[_Wish, Clock | None], pool:
 
 
 def _of_drawn(
-    kept: State, source: Source, wish: _Wish, shipped: Shipped, data: str | Path | pd.DataFrame
+    kept: State, source: RowStream, wish: _Wish, shipped: Shipped, data: str | Path | pd.DataFrame
 ) -> MonitorResult:
     """Returns what the labels of rows that ``kft queue`` has drawn say of all; they are no stream, and not counted.
 
@@ -297,7 +299,7 @@ def _of_drawn(
         latest.add(np.zeros(len(came.seen), np.int64), came.seen, more)
     unknown = _unknown(latest, labels, wish.labels)
     note = "rows that kft queue has drawn: their labels stand for those that they were drawn from; nothing is counted"
-    result = _result(kept, Taken(0), named, (note, *source.notes(), *unknown))
+    result = _result(kept, RowCounts(0), named, (note, *source.notes(), *unknown))
     return replace(result, accuracy=_estimate(shipped, latest)[0])
 
 
@@ -307,7 +309,7 @@ def _unknown(latest: Latest, labels: tuple[str, ...], column: str | None) -> tup
     return tuple(filter(None, [refuse_unknown(columns["truth"], labels, column or "")])) if "truth" in columns else ()
 
 
-def _refuse_old(taken: Taken, clock: Clock) -> None:
+def _refuse_old(taken: RowCounts, clock: Clock) -> None:
     """Refuses rows none of which is newer than what was counted, and of which none is known to have been counted."""
     if taken.late and not taken.rows and not taken.known:
         until = np.datetime64(int(clock.until), "s")
@@ -320,7 +322,7 @@ def _refuse_old(taken: Taken, clock: Clock) -> None:
         )
 
 
-def _result(kept: State, taken: Taken, data: str, notes: tuple[str, ...]) -> MonitorResult:
+def _result(kept: State, taken: RowCounts, data: str, notes: tuple[str, ...]) -> MonitorResult:
     windows, gauges = look(kept.watch)
     return MonitorResult(
         name=kept.bound.name,
@@ -336,7 +338,7 @@ def _result(kept: State, taken: Taken, data: str, notes: tuple[str, ...]) -> Mon
     )
 
 
-def _said(taken: Taken) -> Iterator[str]:
+def _said(taken: RowCounts) -> Iterator[str]:
     if taken.known:
         rest = "" if taken.rows or taken.late else "; nothing here is new"
         yield f"{taken.known:,} rows were counted in an earlier call, and are not counted again{rest}"

@@ -14,7 +14,7 @@ from kft.answer.artifact import say_withheld, why_withheld
 from kft.api.answering import Predictor, load
 from kft.api.answers_file import AnswerRows, keep_columns, require_ending, table_rows
 from kft.api.reading import progress_for
-from kft.data.inputs import Given, first_problems, in_words, named_problems, refuse_unusable
+from kft.data.inputs import RawInputs, first_problems, in_words, named_problems, refuse_unusable
 from kft.data.pieces import NotInPieces, is_cut, pieces_of
 from kft.deploy.runner.reading import say_cut
 from kft.errors import DataError
@@ -48,7 +48,7 @@ class PredictFileResult:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PredictionInput:
     """What a file asks.
 
     Attributes:
@@ -64,7 +64,7 @@ class Asked:
     columns: tuple[str, ...]
     problems: Mapping[int, str]
     notes: tuple[str, ...]
-    whole: Given | None = field(default=None, repr=False)
+    whole: RawInputs | None = field(default=None, repr=False)
     sizes: tuple[int, ...] = field(default=(), repr=False)
 
 
@@ -135,7 +135,7 @@ def _folder_digest(folder: Path) -> str:
     return sha256("\n".join([str(folder.resolve()), *lines]).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def look_at(predictor: Predictor, path: Path, columns: Sequence[str] | None) -> Asked:
+def look_at(predictor: Predictor, path: Path, columns: Sequence[str] | None) -> PredictionInput:
     """Reads all of a file once, before anything is answered: a large table in pieces, others whole.
 
     Raises:
@@ -152,10 +152,10 @@ def look_at(predictor: Predictor, path: Path, columns: Sequence[str] | None) -> 
     table = keep_columns(given.table, columns, str(path))
     names = tuple(map(str, table.columns))
     problems = named_problems(given.inputs, reading.task)
-    return Asked(len(given.inputs), names, problems, given.notes, Given(given.inputs, table))
+    return PredictionInput(len(given.inputs), names, problems, given.notes, RawInputs(given.inputs, table))
 
 
-def _in_pieces(predictor: Predictor, path: Path, columns: Sequence[str] | None) -> Asked:
+def _in_pieces(predictor: Predictor, path: Path, columns: Sequence[str] | None) -> PredictionInput:
     sizes: list[int] = []
     problems, notes, names = dict[int, str](), dict[str, None](), dict[str, None]()
     alone = None
@@ -172,10 +172,10 @@ def _in_pieces(predictor: Predictor, path: Path, columns: Sequence[str] | None) 
     if not sizes or (alone is not None and len(names) > 1):
         raise NotInPieces
     kept = keep_columns(_no_rows(names), columns, str(path))
-    return Asked(sum(sizes), tuple(map(str, kept.columns)), problems, tuple(notes), sizes=tuple(sizes))
+    return PredictionInput(sum(sizes), tuple(map(str, kept.columns)), problems, tuple(notes), sizes=tuple(sizes))
 
 
-def _pieces(predictor: Predictor, path: Path) -> Iterator[Given]:
+def _pieces(predictor: Predictor, path: Path) -> Iterator[RawInputs]:
     reading = predictor.reading
     for piece, spec in pieces_of(path, reading.spec):
         yield reading.of_table(piece, unusable="keep", spec=spec)
@@ -188,7 +188,7 @@ def _no_rows(names: Sequence[str] | Mapping[str, None]) -> pd.DataFrame:
 
 
 def _answer(
-    predictor: Predictor, path: Path, asked: Asked, to: tuple[Partial, Path], progress: Progress
+    predictor: Predictor, path: Path, asked: PredictionInput, to: tuple[Partial, Path], progress: Progress
 ) -> tuple[Counter[str], int]:
     """Answers what is not answered yet, and writes it.
 
@@ -219,7 +219,7 @@ def _answer(
 
 
 def _chunks(
-    predictor: Predictor, path: Path, asked: Asked, done: int
+    predictor: Predictor, path: Path, asked: PredictionInput, done: int
 ) -> Iterator[tuple[int, Sequence[Any], pd.DataFrame]]:
     """Yields each chunk after ``done`` rows: the rows before it, its inputs, and its columns as they are kept.
 
@@ -235,7 +235,7 @@ def _chunks(
         start += len(given.inputs)
 
 
-def _again(predictor: Predictor, path: Path, asked: Asked) -> Iterator[Given]:
+def _again(predictor: Predictor, path: Path, asked: PredictionInput) -> Iterator[RawInputs]:
     """Yields the pieces of a file a second time, with the columns that are kept."""
     try:
         for given, size in zip(_pieces(predictor, path), asked.sizes, strict=True):

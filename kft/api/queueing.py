@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from kft.api.answering import Reading, reading_of
+from kft.api.answering import InputSpec, reading_of
 from kft.api.reading import progress_for
 from kft.data.documents import DOCUMENT
 from kft.data.labelling import ENDINGS, INCLUSION, TOOLS, Waiting, write_waiting
@@ -38,7 +38,7 @@ from kft.tasks.task import require_command
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kft.data.inputs import Given
+    from kft.data.inputs import RawInputs
     from kft.train.progress import Progress
 
 CHUNK_ROWS = 2_048
@@ -173,7 +173,7 @@ def queue(
     )
 
 
-def _with_texts(given: Given, reading: Reading, base: Path) -> Given:
+def _with_texts(given: RawInputs, reading: InputSpec, base: Path) -> RawInputs:
     """Returns rows with what a person needs to label documents: their whole paths, and their texts."""
     paths = reading.spec.document
     if paths is not None and paths in given.table.columns:
@@ -291,12 +291,12 @@ def _label_column(shipped: Shipped) -> str:
     return "label" if receipt.label_columns_hold else receipt.label_column
 
 
-def _text_column(given: Given, column: str) -> str:
+def _text_column(given: RawInputs, column: str) -> str:
     names = [str(name) for name in given.table.columns]
     return column if column in names else names[0]
 
 
-def _table(given: Given, rows: np.ndarray, column: str, *, files: bool) -> pd.DataFrame:
+def _table(given: RawInputs, rows: np.ndarray, column: str, *, files: bool) -> pd.DataFrame:
     """Returns the columns of some rows; paths of images such that they mean the same from anywhere."""
     table = given.table.iloc[rows]
     if not files:
@@ -304,7 +304,7 @@ def _table(given: Given, rows: np.ndarray, column: str, *, files: bool) -> pd.Da
     return table.assign(**{column: [str(Path(given.inputs[row]).resolve()) for row in rows]})
 
 
-def _without_label(given: Given, label: str) -> np.ndarray:
+def _without_label(given: RawInputs, label: str) -> np.ndarray:
     """Returns the places of rows that have no label yet."""
     if label not in given.table.columns:
         return np.arange(len(given.inputs))
@@ -319,7 +319,7 @@ def _without_label(given: Given, label: str) -> np.ndarray:
     )
 
 
-def _refuse_drawn(given: Given, waiting: np.ndarray, where: str) -> None:
+def _refuse_drawn(given: RawInputs, waiting: np.ndarray, where: str) -> None:
     """Refuses rows that an earlier queue has drawn: what is drawn of them would stand for them alone.
 
     Raises:

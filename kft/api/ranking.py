@@ -19,7 +19,7 @@ from kft.suites.searched import Searched
 
 
 @dataclass(frozen=True)
-class Asked:
+class RankingInput:
     """What is scored.
 
     Attributes:
@@ -37,7 +37,7 @@ class Asked:
     general: RetainSet | None = None
 
 
-def rank_queries(answering: Answering, asked: Asked) -> tuple[Scored, Searched]:
+def rank_queries(answering: Answering, asked: RankingInput) -> tuple[Scored, Searched]:
     """Answers queries with documents: by the best checkpoint, the head alone where one was solved, and untuned.
 
     Returns:

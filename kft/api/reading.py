@@ -11,7 +11,7 @@ from kft.audit.all_checks import require_known_checks
 from kft.calls import PATH, are_tables
 from kft.curate.likely_task import are_words, tagging, task_of_tables
 from kft.data.documents import holds_documents
-from kft.data.examples import Wanted
+from kft.data.examples import NamedColumns
 from kft.data.tables import Rows
 from kft.errors import RecipeError, UsageError
 from kft.metrics.overlap import require_overlap
@@ -172,7 +172,7 @@ def _draft(data: Any, overrides: Sequence[str]) -> Recipe:
         )
     frames = None if isinstance(data, PATH) else frames_of(data)
     if frames is not None:
-        likely = task_of_tables([Rows("dataframe", frames["train"], Path.cwd())], Wanted())
+        likely = task_of_tables([Rows("dataframe", frames["train"], Path.cwd())], NamedColumns())
     else:
         likely = (
             tagging()

@@ -14,7 +14,7 @@ from kft.api.reading import frames_of, progress_for, split_of, vectors_of
 from kft.errors import AssetError, DataError, ModelError, RunError
 from kft.evaluate.mistakes import find_mistakes, predictions_hash
 from kft.evaluate.samples import find_samples
-from kft.notebook import Line, Link, Piece, Table, shows
+from kft.notebook import FileLink, Line, Piece, ShownTable, shows
 from kft.recipe.evaluation import SAME
 from kft.records.document import read_document, write_document
 from kft.records.files import require_writable, write_file
@@ -75,8 +75,8 @@ class ReportResult:
 
     def shown(self) -> Iterator[Piece]:
         yield Line(self.verdict)
-        yield Table((), self.answers)
-        yield Link(self.page)
+        yield ShownTable((), self.answers)
+        yield FileLink(self.page)
 
 
 def report(

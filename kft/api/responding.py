@@ -12,7 +12,7 @@ import numpy as np
 from kft.answer.artifact import Artifact
 from kft.answer.load import Answering, pretrained_backbone, with_weights, without_adapters
 from kft.answer.write import make_writer
-from kft.api.ranking import Asked
+from kft.api.ranking import RankingInput
 from kft.data.examples import Examples
 from kft.evaluate.evaluate import Scored
 from kft.extras import install
@@ -32,7 +32,7 @@ ROWS = 32
 """Prompts that are answered at a time."""
 
 
-def respond(answering: Answering, asked: Asked, progress: Progress) -> Scored:
+def respond(answering: Answering, asked: RankingInput, progress: Progress) -> Scored:
     """Judges the right responses, and writes answers where the recipe wants them; the untuned model does the same."""
     best, examples = answering.best, asked.examples
     untuned = _untuned(answering)

@@ -17,13 +17,13 @@ from kft.api.training import train
 from kft.data.parts import is_pattern
 from kft.data.reading import require_different
 from kft.errors import DataError, RunError, UsageError
-from kft.notebook import Line, Piece, Table, shows
+from kft.notebook import Line, Piece, ShownTable, shows
 from kft.recipe.sources import absolute_source
 from kft.records.document import read_document, write_document
 from kft.records.manifest import ALL, require_intact
 from kft.records.metrics import EvaluateResult
 from kft.records.remote import is_url
-from kft.records.retrained import STARTS, Asked, Candidate, Retraining, Start
+from kft.records.retrained import STARTS, ChallengerCandidate, Retraining, RetrainingRequest, Start
 from kft.records.run_folder import RUN_NOTE, RunFolder, open_run
 from kft.records.shelf import Move
 from kft.records.shipped import read_about
@@ -72,7 +72,7 @@ class RetrainResult:
 
     def shown(self) -> Iterator[Piece]:
         yield Line(self.found.challenger, f"{self.seconds:.0f} s", f"began from: {self.found.start}")
-        yield Table(HEADER, duel_rows(self.found))
+        yield ShownTable(HEADER, duel_rows(self.found))
         yield Line("may be promoted" if self.found.ruling.passes else "not better", self.found.ruling.why)
         if self.move is not None:
             yield Line(f"{self.move.alias} is version {self.move.version} of {self.shelf}")
@@ -148,7 +148,7 @@ def retrain(
     progress = progress_for(quiet)
     with tempfile.TemporaryDirectory(prefix="kft-rows-") as folder:
         source = _as_source(rows, known, Path(folder))
-        asked = Asked(
+        asked = RetrainingRequest(
             champion=str(known.folder.path.resolve()),
             checkpoint=_checkpoint(known.folder),
             file=str(rows) if isinstance(rows, (str, Path)) else "a DataFrame",
@@ -187,7 +187,7 @@ class _Work:
     """What a retraining works with."""
 
     champion: Run
-    asked: Asked
+    asked: RetrainingRequest
     starts: Beginnings
     data: Any
     devices: str
@@ -258,13 +258,13 @@ def _was_promoted(place: Path | None, throne: Throne) -> bool:
     return any(each.challenger_checkpoint == throne.about.checkpoint for each in found)
 
 
-def _split(known: Run, rounds: tuple[str, ...], asked: Asked, data: Any, devices: str) -> DataSplit:
+def _split(known: Run, rounds: tuple[str, ...], asked: RetrainingRequest, data: Any, devices: str) -> DataSplit:
     _, split = load(next_recipe(known, rounds, new_labels=asked.new_labels), (), data, devices)
     require_sealed(known, split)
     return split
 
 
-def _found_before(place: Path, asked: Asked, tolerance: float) -> Retraining | None:
+def _found_before(place: Path, asked: RetrainingRequest, tolerance: float) -> Retraining | None:
     """Returns what an earlier call found, ruled by the tolerance of this one; None where it found nothing."""
     for path in place.glob(f"*/{NAME}"):
         found = read_document(Retraining, path)
@@ -316,7 +316,7 @@ def _compare(work: _Work, place: Path, tolerance: float) -> Retraining:
     return found
 
 
-def _train(work: _Work, start: Start, folder: Path) -> Candidate:
+def _train(work: _Work, start: Start, folder: Path) -> ChallengerCandidate:
     """Trains one candidate, or goes on with it; one that is done is taken as it is."""
     if (folder / "metrics.json").is_file():
         require_intact(RunFolder(folder), ALL)

@@ -11,16 +11,16 @@ import numpy as np
 from kft import replicas
 from kft.answer.artifact import Artifact
 from kft.answer.decide import Decisions
-from kft.answer.fitted import FITS, Fitted, Judged, asks, is_fitted, write_fitted
+from kft.answer.fitted import FITS, CalibrationData, FittedDecisions, asks, is_fitted, write_fitted
 from kft.answer.load import Answering, Run, load_artifact
-from kft.api.ranking import Asked, rank_queries, untuned_rivals
+from kft.api.ranking import RankingInput, rank_queries, untuned_rivals
 from kft.api.responding import answer, respond
 from kft.data.corpus import Corpus
 from kft.data.examples import Columns, Examples
-from kft.evaluate.apart import Chosen, chosen_by
+from kft.evaluate.apart import SelectionResult, chosen_by
 from kft.evaluate.evaluate import (
-    Beside,
     ClassReport,
+    FurtherResults,
     Scored,
     calibrated,
     interval_of,
@@ -95,10 +95,10 @@ def score_test(answering: Answering, split: DataSplit, progress: Progress, *, wr
     else:
         linear = fit_linear(answering.spec, split.without_test(), progress)
     chosen = _chosen(answering, split)
-    beside = Beside(forgetting=forgetting, rounding=rounding, chosen=chosen, data=answering.spec.data)
+    beside = FurtherResults(forgetting=forgetting, rounding=rounding, chosen=chosen, data=answering.spec.data)
     constant = constant_responses([str(each) for each in labels_of(split.train)]) if _writes(answering) else None
     general = general_texts(answering.spec) if answering.best.kind.writes else None
-    asked = Asked(split.test, "test", split.corpus, constant, general)
+    asked = RankingInput(split.test, "test", split.corpus, constant, general)
     result, given = _score(answering, asked, beside, progress, linear)
     if writes:
         with sealing(run, FIGURES):
@@ -118,7 +118,7 @@ def _rounding(answering: Answering, split: DataSplit, progress: Progress, writes
     return found
 
 
-def _chosen(answering: Answering, split: DataSplit) -> Chosen | None:
+def _chosen(answering: Answering, split: DataSplit) -> SelectionResult | None:
     """Returns what valid said of the weights that answer: of its rows that choices were made by.
 
     None where valid's queries were answered with fewer documents than test's, so that the figures are of two kinds.
@@ -153,8 +153,8 @@ def score_run(
     if _writes(answering):
         progress.note("constant   none: it is the best response of the run's own rows, which other data do not hold")
     checkpoint = answering.best.checkpoint
-    beside = Beside(forgetting=read_forgetting(run, checkpoint), rounding=read_rounding(run, checkpoint))
-    return _score(answering, Asked(examples, name, corpus), beside, progress)[0]
+    beside = FurtherResults(forgetting=read_forgetting(run, checkpoint), rounding=read_rounding(run, checkpoint))
+    return _score(answering, RankingInput(examples, name, corpus), beside, progress)[0]
 
 
 def _writes(answering: Answering) -> bool:
@@ -183,10 +183,10 @@ def _run_suite(
     return run_suite(suite, artifact, columns, searched)
 
 
-def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) -> Fitted:
+def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) -> FittedDecisions:
     spec, asked = answering.spec, answering.spec.evaluate
     if asked.calibrate == "none" and not asks(asked):
-        return Fitted()
+        return FittedDecisions()
     progress.note(f"\nfitting    on {len(split.valid):,} examples of valid")
     writes = answering.best.kind.writes
     scored = answer(answering.best, split.valid, progress) if writes else _answer(answering, split.valid)
@@ -196,7 +196,7 @@ def _fit_on_valid(answering: Answering, split: DataSplit, progress: Progress) ->
         known = _answer(answering, split.train).vectors
     held = set_aside(spec, split)
     answers, more = _unseen(answering, split, scored, held)
-    valid = Judged(
+    valid = CalibrationData(
         targets=scored.truth,
         answers=answers,
         probe=scored.probe,
@@ -285,8 +285,8 @@ def _answer(answering: Answering, examples: Examples) -> Scored:
 
 def _score(
     answering: Answering,
-    asked: Asked,
-    beside: Beside,
+    asked: RankingInput,
+    beside: FurtherResults,
     progress: Progress,
     linear: Callable[[Sequence[Any]], np.ndarray] | None = None,
 ) -> tuple[EvaluateResult, Scored]:

@@ -15,13 +15,13 @@ from kft.model.catalog import CATALOG
 from kft.notebook import Line, Piece, shows
 from kft.registry import nearest
 from kft.search import build as room
-from kft.search.build import Built, Wanted
+from kft.search.build import Built, IndexSpec
 from kft.search.documents import find_documents, read_queries
 from kft.search.duplicates import ALIKE, Duplicates
-from kft.search.index import Answer, Index
+from kft.search.index import Index, SearchAnswer
 from kft.search.index import open_index as open_room
 from kft.search.models import is_backbone, is_run, open_model
-from kft.search.ranking import Judged
+from kft.search.ranking import RetrievalScores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ class OpenIndex:
         model = f"{about.embedding.name} {about.embedding.version}"
         yield Line(self.index.dest, f"{about.documents:,} documents, {about.passages:,} passages", model)
 
-    def search(self, query: str, k: int = 10) -> Answer:
+    def search(self, query: str, k: int = 10) -> SearchAnswer:
         """Returns the documents that come nearest to a query; see ``kft.search.index.Index.search``."""
         return self.index.search(query, k)
 
@@ -51,7 +51,7 @@ class OpenIndex:
         """Returns pairs of documents that say nearly the same."""
         return self.index.duplicates(at_least)
 
-    def evaluate(self, queries: str | Path | pd.DataFrame) -> Judged:
+    def evaluate(self, queries: str | Path | pd.DataFrame) -> RetrievalScores:
         """Returns how well labelled queries are answered: by words, by vectors and by both, with intervals.
 
         Args:
@@ -110,7 +110,7 @@ def index(
         412
     """
     shipped = open_model(_model(artifact))
-    asked = Wanted(
+    asked = IndexSpec(
         find_documents(_source(documents), text, id),
         passage_tokens,
         overlap_tokens,

@@ -18,9 +18,9 @@ from kft.serve.limits import Limits
 if TYPE_CHECKING:
     from kft.search.index import Index
     from kft.serve.answering import Server
-    from kft.serve.loading import Source
+    from kft.serve.loading import ModelLocation
     from kft.serve.measures import Measures
-    from kft.serve.models import Followed, Load, Served, Version
+    from kft.serve.models import Followed, Load, LoadedVersion, Served
     from kft.serve.shadow import Shadow
     from kft.serve.writing import Writers, Writes
 
@@ -99,7 +99,7 @@ def serve(
     from kft.serve.guard import Access, Log
     from kft.serve.measures import Measures
     from kft.serve.models import Following, by_name
-    from kft.serve.recording import Recorder
+    from kft.serve.recording import SampleRecorder
 
     say = say or (lambda line: None)
     if not _listed(artifacts) and index is None:
@@ -114,7 +114,7 @@ def serve(
     token = running.read_token(Path(token_file).expanduser() if token_file else None, os.environ)
     running.require_guarded(host, token)
     with running.take_port(host, port) as taken, ExitStack() as opened_here:
-        recorder = Recorder(Path(record).expanduser(), say) if record else None
+        recorder = SampleRecorder(Path(record).expanduser(), say) if record else None
         if recorder is not None:
             opened_here.callback(recorder.close)  # also where a model cannot be opened: the folder is given back
         measures = Measures()
@@ -147,7 +147,7 @@ def _open_index(dest: str | Path) -> Index:
 
 def _apart(
     artifacts: Sequence[str | Path], adapters: Mapping[str, str | Path], record: object, shadow: object
-) -> tuple[list[Source], list[str | Path]]:
+) -> tuple[list[ModelLocation], list[str | Path]]:
     """Parts language models from the others; a base with adapters is one of the first.
 
     Raises:
@@ -180,12 +180,12 @@ def _apart(
 
 
 def _open_writers(
-    sources: Sequence[Source], adapters: Mapping[str, str | Path], limits: Limits, measures: Measures
+    sources: Sequence[ModelLocation], adapters: Mapping[str, str | Path], limits: Limits, measures: Measures
 ) -> Writers | None:
     if not sources:
         return None
     from kft import strategy
-    from kft.answer.write import Asking
+    from kft.answer.write import SamplingParams
     from kft.deploy.writing import open_adapters, open_writing
     from kft.serve.writing import make_writers
 
@@ -196,7 +196,7 @@ def _open_writers(
         else:
             groups = [[open_writing(source.place, source.name)] for source in sources]
         for group in groups:
-            for _ in group[0].stream("a first prompt", Asking(max_tokens=2)):
+            for _ in group[0].stream("a first prompt", SamplingParams(max_tokens=2)):
                 pass  # what is traced is traced now
     names = [each.name for group in groups for each in group]
     for name in names:
@@ -292,7 +292,7 @@ def _open_shadows(
     return found
 
 
-def _moves(source: Source) -> bool:
+def _moves(source: ModelLocation) -> bool:
     """Whether what was named may stand for another version later: an alias does, a folder and a number do not."""
     from kft.deploy.standing import parse_reference
 
@@ -305,7 +305,7 @@ def _resolve(place: str) -> Path:
     return resolve(place)
 
 
-def _load(folder: Path, name: str, say: Callable[[str], None] | None = None) -> Version:
+def _load(folder: Path, name: str, say: Callable[[str], None] | None = None) -> LoadedVersion:
     from kft.deploy.load import open_artifact
     from kft.serve.loading import load_version
 

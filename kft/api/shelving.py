@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, ClassVar
 from kft.deploy import shelf as room
 from kft.deploy.lookup import resolve
 from kft.deploy.proof import Proof, objections, prove, require_whole
-from kft.deploy.shelf import Moved, Wish
+from kft.deploy.shelf import ShelfMove, Wish
 from kft.deploy.signing import sign_files
-from kft.deploy.standing import DEFAULT, Reference, names_on, read_standing, read_trail
+from kft.deploy.standing import DEFAULT, ShelfReference, names_on, read_standing, read_trail
 from kft.errors import UsageError, require_plain
-from kft.notebook import Line, Piece, Table, shows
+from kft.notebook import Line, Piece, ShownTable, shows
 from kft.records.shelf import ALIASES, CHAMPION, Alias, Move, Standing
 from kft.registry import nearest
 from kft.terminal import echo
@@ -80,7 +80,7 @@ class Stand:
 
     def shown(self) -> Iterator[Piece]:
         yield Line(self.name)
-        yield Table(("version", "alias", "since", "artifact", "forced"), self.rows())
+        yield ShownTable(("version", "alias", "since", "artifact", "forced"), self.rows())
 
 
 def promote(
@@ -114,7 +114,7 @@ def promote(
     """
     _require_alias(alias)
     _require_plain(artifact=artifact, shelf=shelf, why=why)
-    to = Reference(str(shelf), name, alias)
+    to = ShelfReference(str(shelf), name, alias)
     return _promoted(room.promote(str(artifact), to, Wish(alias, why, force), _say_waiting))
 
 
@@ -136,7 +136,7 @@ def rollback(name: str, *, shelf: str | Path = DEFAULT, why: str = "") -> Promot
         {'champion': 1}
     """
     _require_plain(shelf=shelf, why=why)
-    return _promoted(room.rollback(Reference(str(shelf), name), why, _say_waiting))
+    return _promoted(room.rollback(ShelfReference(str(shelf), name), why, _say_waiting))
 
 
 def versions(name: str | None = None, *, shelf: str | Path = DEFAULT) -> tuple[Stand, ...]:
@@ -156,7 +156,7 @@ def versions(name: str | None = None, *, shelf: str | Path = DEFAULT) -> tuple[S
         [{'champion': 2, 'challenger': 3}]
     """
     names = names_on(str(shelf)) if name is None else (name,)
-    stands = [Reference(str(shelf), each) for each in names]
+    stands = [ShelfReference(str(shelf), each) for each in names]
     return tuple(Stand(each.name, read_standing(each), read_trail(each)) for each in stands)
 
 
@@ -251,7 +251,7 @@ def register_mlflow(
     return register(proof, Entry(name, alias, why), uri)
 
 
-def _promoted(moved: Moved) -> Promoted:
+def _promoted(moved: ShelfMove) -> Promoted:
     return Promoted(moved.name, moved.folder, moved.stored, dict(moved.standing.aliases), moved.move)
 
 

@@ -22,7 +22,7 @@ from kft.audit.summary import all_findings, in_numbers
 from kft.calls import are_tables
 from kft.errors import UsageError
 from kft.forgetting.retain import find_retain
-from kft.notebook import Line, Piece, Table, shows
+from kft.notebook import Line, Piece, ShownTable, shows
 from kft.recipe.load import Recipe
 from kft.recipe.sources import DATAFRAME
 from kft.records.document import as_document, read_document, write_document
@@ -139,7 +139,7 @@ class PlanResult:
         ]
         again = ", then the kept phases again on both" if self.refit else ""
         yield Line(self.backbone, f"{self.train:,} for training, {self.valid:,} for validation{again}")
-        yield Table(("phase", "trains", "parameters", "epochs", "steps"), rows)
+        yield ShownTable(("phase", "trains", "parameters", "epochs", "steps"), rows)
 
 
 def train(
@@ -324,7 +324,7 @@ def _write_findings(run: RunFolder, recipe: Recipe, split: DataSplit, backbone: 
     if findings:
         frames = ", data=..." if recipe.spec.data.train == DATAFRAME else ""
         how = f"kft check {quote(str(recipe.path))}" if recipe.path else f'kft.check("{run.recipe}"{frames})'
-        progress.note(f"audit      {in_numbers(findings)}; {how} shows them")
+        progress.note(f"audit      quick checks: {in_numbers(findings)}; {how} shows them")
 
 
 def plan(

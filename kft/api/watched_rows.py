@@ -61,7 +61,7 @@ class Came:
 
 
 @dataclass(frozen=True)
-class Asked:
+class WatchRequest:
     """What is asked for.
 
     Attributes:
@@ -76,7 +76,7 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class RowStream:
     """Rows to look at.
 
     Attributes:
@@ -96,7 +96,7 @@ class Source:
     drawn: bool = False
 
 
-def open_rows(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Source:
+def open_rows(shipped: Shipped, data: Path | pd.DataFrame, asked: WatchRequest) -> RowStream:
     """Returns the rows of a table, a folder or a DataFrame.
 
     Raises:
@@ -104,6 +104,13 @@ def open_rows(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Sour
     """
     if isinstance(data, Path) and holds_records(data):
         return _recorded(shipped, data, asked)
+    if isinstance(data, Path) and data.is_dir() and not any(not each.name.startswith(".") for each in data.iterdir()):
+        raise DataError(
+            "the folder is empty",
+            where=str(data),
+            expected="images, documents, or what kft serve --record has kept: nothing, before it was asked something",
+            next_step="run the command again once the server has answered something",
+        )
     if asked.clock is not None:
         asked.clock.proven = _goes_on(data, asked.counted)
     if is_scored(columns_of(data)):
@@ -111,7 +118,7 @@ def open_rows(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Sour
     return _answered(shipped, data, asked)
 
 
-def _scored(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Source:
+def _scored(shipped: Shipped, data: Path | pd.DataFrame, asked: WatchRequest) -> RowStream:
     about, clock = shipped.about, asked.clock
     if about.answers != "class":
         raise DataError(
@@ -149,10 +156,10 @@ def _scored(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Source
         return asked.counted.with_mark(replace(mark, rows=n))
 
     note = "a table of answers: what the inputs look like is not looked at; hand over the inputs for that"
-    return Source(rows(), then, clock is None, skip, lambda: (note,))
+    return RowStream(rows(), then, clock is None, skip, lambda: (note,))
 
 
-def _recorded(shipped: Shipped, folder: Path, asked: Asked) -> Source:
+def _recorded(shipped: Shipped, folder: Path, asked: WatchRequest) -> RowStream:
     about, counted = shipped.about, asked.counted
     for option, column in (("--labels", asked.labels), ("--time", asked.clock and asked.clock.column)):
         if column:
@@ -203,7 +210,7 @@ def _recorded(shipped: Shipped, folder: Path, asked: Asked) -> Source:
         return (*over, *([gone] if missed else []), *([wrong] if early else []))
 
     missed = files_missed(folder, counted.record, counted.line)
-    return Source(rows(), then, True, notes=notes)
+    return RowStream(rows(), then, True, notes=notes)
 
 
 def _only(came: Came, new: np.ndarray) -> Came:
@@ -215,7 +222,7 @@ def _only(came: Came, new: np.ndarray) -> Came:
     return Came(came.seen.take(places), None if came.times is None else came.times[places], truth, inclusion)
 
 
-def _answered(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Source:
+def _answered(shipped: Shipped, data: Path | pd.DataFrame, asked: WatchRequest) -> RowStream:
     from kft.api.answering import reading_of
 
     given = reading_of(shipped).of_table(data, unusable="keep")
@@ -258,7 +265,7 @@ def _answered(shipped: Shipped, data: Path | pd.DataFrame, asked: Asked) -> Sour
                 {name: each[part] for name, each in cells.items()},
             )
 
-    return Source(rows(), lambda: counted, True, known, lambda: given.notes, drawn)
+    return RowStream(rows(), lambda: counted, True, known, lambda: given.notes, drawn)
 
 
 def _all_drawn(table: pd.DataFrame) -> bool:

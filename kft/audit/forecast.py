@@ -38,7 +38,7 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Curve:
+class LearningCurve:
     """Points of a learning curve and what they leave open.
 
     Attributes:
@@ -91,7 +91,7 @@ def fit_law(sizes: np.ndarray, points: np.ndarray, wanted: np.ndarray) -> np.nda
     return found
 
 
-def measure_curve(sizes: np.ndarray, right: np.ndarray, groups: np.ndarray | None = None) -> Curve:
+def measure_curve(sizes: np.ndarray, right: np.ndarray, groups: np.ndarray | None = None) -> LearningCurve:
     """Measures a learning curve's points, and what is uncertain about them.
 
     Args:
@@ -114,10 +114,10 @@ def measure_curve(sizes: np.ndarray, right: np.ndarray, groups: np.ndarray | Non
         for left_out in (1, 2)
         if len(sizes) - left_out >= 3
     ]
-    return Curve(sizes, accuracy, covariance, float(luck), float(np.mean(misses)) if misses else float(luck))
+    return LearningCurve(sizes, accuracy, covariance, float(luck), float(np.mean(misses)) if misses else float(luck))
 
 
-def forecast(curve: Curve, factor: float, *, seed: int = 0) -> Forecast:
+def forecast(curve: LearningCurve, factor: float, *, seed: int = 0) -> Forecast:
     """Says what ``factor`` times as many examples would bring.
 
     Example:

@@ -45,7 +45,7 @@ def without_markup(text: str) -> str:
     return html.unescape(TAG.sub(" ", text)) if "<" in text or "&" in text else text
 
 
-SINGULAR = {"are": "is", "have": "has", "were": "was", "hold": "holds", "lie": "lies", "begin": "begins"}
+SINGULAR = {"are": "is", "have": "has", "were": "was", "hold": "holds", "lie": "lies", "begin": "begins", "say": "says"}
 """Verbs that a count is followed by, and what they are after 1."""
 
 

@@ -15,7 +15,7 @@ from kft.errors import UsageError
 from kft.terminal import echo
 
 if TYPE_CHECKING:
-    from kft.answer.write import Written
+    from kft.answer.write import Completion
     from kft.api.citing import CitedAnswer
 
 
@@ -69,11 +69,11 @@ def generate(
     either case. A line break at the end of standard input is no part of the prompt. Of several chats in a file the
     answers come one after the other; with --json in one list.
     """
-    from kft.answer.write import Asking
+    from kft.answer.write import SamplingParams
     from kft.api.citing import ground
     from kft.api.generating import load_generator
 
-    asking, asked = Asking(max_tokens, temperature, top_p, seed, stop), _asked(prompt, messages)
+    asking, asked = SamplingParams(max_tokens, temperature, top_p, seed, stop), _asked(prompt, messages)
     generator = load_generator(run)
     found = None
     if index is not None or context or generator.spec.grounded:
@@ -131,13 +131,13 @@ def _asked(prompt: str | None, messages: str | None) -> list[Any]:
     return [given]
 
 
-def _write(pieces: Iterable[str | Written], *, waits: bool, as_json: bool) -> Written:
+def _write(pieces: Iterable[str | Completion], *, waits: bool, as_json: bool) -> Completion:
     """Shows an answer as it is written, or where its end decides whether it is given, once it is whole."""
-    from kft.answer.write import Written
+    from kft.answer.write import Completion
 
     written = None
     for piece in pieces:
-        if isinstance(piece, Written):
+        if isinstance(piece, Completion):
             written = piece
             if waits and not as_json:
                 echo(DECLINED.format(piece.confidence) if piece.abstain else piece.text, nl=False)
@@ -150,7 +150,7 @@ def _write(pieces: Iterable[str | Written], *, waits: bool, as_json: bool) -> Wr
     return written
 
 
-def _close(answer: Written) -> None:
+def _close(answer: Completion) -> None:
     """Ends the line of an answer, and says what is missing of it or its prompt."""
     echo("")
     if answer.cut:

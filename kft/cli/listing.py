@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kft.api.listing import Listing, SideBySide
 
 HOW_FAR = "on test, or its state"
-COLUMNS = ("run", "begun", "task", "backbone", "train", "test split", HOW_FAR)
+COLUMNS = ("run", "begun", "task", "backbone", "train", "split", HOW_FAR)
 NARROW = 60
 """Below, a figure and its interval stand on two lines, or no room would be left for the run's name."""
 WIDE = 110
@@ -34,8 +34,8 @@ WIDE = 110
 def runs(folders: tuple[str, ...], output: str | None, as_json: bool) -> None:
     """List the runs and comparisons of FOLDER (runs/), or set two runs side by side: recipes and figures.
 
-    Figures can be compared where the test split is the same; `kft evaluate RUN --against OTHER` then has the paired
-    difference and its interval.
+    Figures can be compared where the test rows are the same, as they are where the split is; `kft evaluate RUN
+    --against OTHER` then has the paired difference and its interval.
     """
     from kft.api import listing
 
@@ -54,6 +54,10 @@ def runs(folders: tuple[str, ...], output: str | None, as_json: bool) -> None:
             received=f"{output}, and {len(folders)} folders",
             expected="two runs, and a name that ends with .html",
             next_step="kft runs RUN RUN -o FILE.html",
+        )
+    if output is not None and Path(output).exists():
+        raise UsageError(
+            "the file already exists; it is not overwritten", where=output, next_step="choose another -o FILE.html"
         )
     if len(folders) == 2:
         pair = listing.set_side_by_side(*folders)

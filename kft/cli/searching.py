@@ -14,7 +14,7 @@ from kft.terminal import echo
 
 if TYPE_CHECKING:
     from kft.api.searching import OpenIndex
-    from kft.search.index import Answer
+    from kft.search.index import SearchAnswer
 
 SHOWN = 300
 """Characters of a passage that are shown; --json has all of it."""
@@ -137,7 +137,7 @@ def search(
             _print_found(found)
 
 
-def _print_found(found: Answer) -> None:
+def _print_found(found: SearchAnswer) -> None:
     out = console()
     if found.unread:
         echo(f"note       the model does not read the last {found.unread:,} tokens of the query", err=True)

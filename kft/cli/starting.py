@@ -82,7 +82,7 @@ def init(
     """
     from kft.api.drafting import draft
     from kft.data.dialects import Dialect
-    from kft.data.examples import Wanted
+    from kft.data.examples import NamedColumns
 
     target = Path(output)
     if target.exists() and not (force and is_recipe(target)):
@@ -93,7 +93,7 @@ def init(
         )
     dialect = Dialect(encoding=encoding, separator=None if separator is None else SEPARATORS[separator])
     with _options_of_init():
-        look, lengths, written = draft(data, target, task=task, named=Wanted(text, label, pair), dialect=dialect)
+        look, lengths, written = draft(data, target, task=task, named=NamedColumns(text, label, pair), dialect=dialect)
     write_file(target, written, elsewhere="choose another -o FILE")
     if as_json:
         drafted = {} if lengths is None else {"max_tokens": lengths.drafted}

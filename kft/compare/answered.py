@@ -14,7 +14,7 @@ from kft.compare.verdict import BASELINE
 
 
 @dataclass(frozen=True, eq=False)
-class Answered:
+class HeldOutAnswers:
     """What an approach says of labelled examples that it did not learn from.
 
     Attributes:
@@ -28,7 +28,7 @@ class Answered:
     known: np.ndarray | None
 
 
-def answer_labelled(setting: Setting, name: str, solution: Solution) -> Answered:
+def answer_labelled(setting: Setting, name: str, solution: Solution) -> HeldOutAnswers:
     """Returns an approach's honest answers, calibrated: out of fold where it has them, else of valid."""
     valid, crossed = setting.split.valid, solution.out_of_fold is not None
     raw = solution.of_valid if solution.out_of_fold is None else solution.out_of_fold
@@ -39,4 +39,4 @@ def answer_labelled(setting: Setting, name: str, solution: Solution) -> Answered
     if one_class and setting.spec.evaluate.calibrate == "temperature" and name != BASELINE:
         temperature = fit_temperature(setting.judged_truth if crossed else setting.truth(valid), raw)
     found = temperature.apply(raw)
-    return Answered(temperature, found[setting.judged.valid] if crossed else found, found if crossed else None)
+    return HeldOutAnswers(temperature, found[setting.judged.valid] if crossed else found, found if crossed else None)

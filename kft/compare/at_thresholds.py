@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from kft.answer.label_thresholds import choose_thresholds
-from kft.compare.saved import Fitted
+from kft.compare.saved import FittedApproach
 from kft.compare.setting import Setting
 from kft.compare.verdict import BASELINE
 from kft.recipe.evaluation import LabelThresholdsSpec
 
 
-def at_thresholds(setting: Setting, fitted: Fitted) -> Fitted:
+def at_thresholds(setting: Setting, fitted: FittedApproach) -> FittedApproach:
     """Returns an approach whose answers are cut by the thresholds that the recipe asks for; see ``Decisions.given``.
 
     Those for test are chosen on all answers to examples that it did not learn from. The same answers are judged, too,

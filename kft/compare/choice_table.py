@@ -12,7 +12,7 @@ REST = ("to the best", "frozen pass", "size", "reads")
 
 
 @dataclass(frozen=True)
-class Row:
+class ChoiceRow:
     """One backbone.
 
     Attributes:
@@ -30,7 +30,7 @@ def header(found: Choice) -> tuple[str, ...]:
     return ("backbone", *(f"{title}, {approach}" for approach in _approaches(found)), *REST)
 
 
-def rows_of(found: Choice) -> list[Row]:
+def rows_of(found: Choice) -> list[ChoiceRow]:
     """Returns one row for each backbone that was measured."""
     return [_row(each, found, each.cost) for each in found.backbones if each.cost is not None]
 
@@ -66,11 +66,11 @@ def _approaches(found: Choice) -> tuple[str, ...]:
     return next(tuple(each.metrics) for each in found.backbones if each.metrics is not None)
 
 
-def _row(each: BackboneResult, found: Choice, cost: BackboneCost) -> Row:
+def _row(each: BackboneResult, found: Choice, cost: BackboneCost) -> ChoiceRow:
     assert each.metrics is not None and each.paired is not None
     gap = each.paired[found.approach]
     about = [each.name, each.languages, each.licence or ("" if each.weights == "random" else "licence not known")]
-    return Row(
+    return ChoiceRow(
         cells=(
             "\n".join(part for part in about if part),
             *(str(metrics[found.metric]).replace(" ", "\n", 1) for metrics in each.metrics.values()),

@@ -11,12 +11,12 @@ import numpy as np
 
 from kft import runtime
 from kft.compare.choosing_words import answer_words, token_pass
-from kft.compare.grounds import Candidate, Grounds
+from kft.compare.grounds import BackboneCandidate, Grounds
 from kft.compare.kept import Kept, identity_of, keep, read_kept
 from kft.compare.token_facts import flags_of, token_facts
 from kft.errors import AssetError, ModelError, UsageError
 from kft.features.views.blend import ANCHOR, Folding, families, fit_blend
-from kft.features.views.view import Goal, Lesson, Seen
+from kft.features.views.view import Goal, Lesson, ViewInput
 from kft.model.card import Card
 from kft.model.files import backbone_files
 from kft.model.sources import fetch_backbone
@@ -48,7 +48,7 @@ class Measured:
         about: Its languages and licence.
     """
 
-    candidate: Candidate
+    candidate: BackboneCandidate
     answers: Mapping[str, Any]
     chosen: Mapping[str, Any]
     cost: BackboneCost
@@ -66,8 +66,8 @@ class Measured:
 
 
 def measure_all(
-    candidates: Sequence[Candidate], grounds: Grounds
-) -> tuple[list[Measured], list[tuple[Candidate, str]]]:
+    candidates: Sequence[BackboneCandidate], grounds: Grounds
+) -> tuple[list[Measured], list[tuple[BackboneCandidate, str]]]:
     """Measures one backbone after the other; one that cannot be had or used does not stop the others.
 
     Returns:
@@ -79,7 +79,7 @@ def measure_all(
         StorageError: The disk is full or cannot be written.
     """
     measured: list[Measured] = []
-    skipped: list[tuple[Candidate, str]] = []
+    skipped: list[tuple[BackboneCandidate, str]] = []
     for candidate in candidates:
         grounds.progress.note(f"\nbackbone   {candidate.name}")
         try:
@@ -100,7 +100,7 @@ def measure_all(
     return measured, skipped
 
 
-def measure(candidate: Candidate, grounds: Grounds) -> Measured:
+def measure(candidate: BackboneCandidate, grounds: Grounds) -> Measured:
     """Answers all examples out of fold by a backbone's frozen features, or takes what an earlier call has kept.
 
     Raises:
@@ -140,7 +140,7 @@ def measure(candidate: Candidate, grounds: Grounds) -> Measured:
     return Measured(candidate, found.answers, found.chosen, cost, found.tokens, found.weights_hash, about)
 
 
-def _compute(candidate: Candidate, spec: RecipeSpec, grounds: Grounds) -> Kept:
+def _compute(candidate: BackboneCandidate, spec: RecipeSpec, grounds: Grounds) -> Kept:
     """Loads a backbone, runs it over all examples unless the store has them, and answers them out of fold."""
     from kft.model.build import build_for
     from kft.model.encode import make_reader
@@ -192,7 +192,7 @@ def _compute(candidate: Candidate, spec: RecipeSpec, grounds: Grounds) -> Kept:
     return Kept(answers, chosen, cost, tokens, backbone.weights_hash)
 
 
-def spec_for(candidate: Candidate, spec: RecipeSpec) -> RecipeSpec:
+def spec_for(candidate: BackboneCandidate, spec: RecipeSpec) -> RecipeSpec:
     """Returns the recipe with this backbone; a pooling with weights of its own gives way to the backbone's own."""
     model = spec.model.without_learned_pooling
     values = {"backbone": candidate.backbone, "weights": candidate.weights}
@@ -203,20 +203,20 @@ def spec_for(candidate: Candidate, spec: RecipeSpec) -> RecipeSpec:
 
 
 def _pooled(backbone: Backbone, read: Mapping[str, Encoded], spec: RecipeSpec, grounds: Grounds) -> Pooled:
-    from kft.features.store import Watch
+    from kft.features.store import FeatureProgress
     from kft.features.vectors import pool
 
     sources = {name: encoded.source for name, encoded in read.items()}
     with grounds.progress.task("frozen blocks, once", sum(map(len, sources.values()))) as tick:
-        watch = Watch(tick, grounds.progress.note)
+        watch = FeatureProgress(tick, grounds.progress.note)
         return pool(backbone, sources, spec.model, spec.features, watch)
 
 
 def _answer(vectors: Mapping[str, np.ndarray], read: Mapping[str, Encoded], grounds: Grounds) -> tuple[dict, dict]:
     """Answers every example by what saw neither it, nor its group, nor a copy of it; says what was chosen for that."""
 
-    def seen(name: str) -> Seen:
-        return Seen(vectors[name], read[name].source.texts)
+    def seen(name: str) -> ViewInput:
+        return ViewInput(vectors[name], read[name].source.texts)
 
     learning, space = grounds.task.kind.learning, grounds.split.space
     goal = Goal(learning.solver, learning.units(space))
@@ -230,13 +230,13 @@ def _answer(vectors: Mapping[str, np.ndarray], read: Mapping[str, Encoded], grou
     return answers, {PROBE: settings[ANCHOR], BLEND: {"weights": dict(found.weights), "settings": settings}}
 
 
-def _require_medium(candidate: Candidate, task: Task) -> None:
+def _require_medium(candidate: BackboneCandidate, task: Task) -> None:
     """Refuses what the catalog knows to read something else, before it is fetched or loaded."""
     if candidate.entry is not None:
         _require_reading(candidate, candidate.entry.modality, task)
 
 
-def _require_reading(candidate: Candidate, modality: str, task: Task) -> None:
+def _require_reading(candidate: BackboneCandidate, modality: str, task: Task) -> None:
     if modality != task.reads.medium:
         raise ModelError(
             f"{candidate.backbone} reads {modality}s, and {task.name} reads {task.reads.medium}s",
@@ -245,7 +245,7 @@ def _require_reading(candidate: Candidate, modality: str, task: Task) -> None:
         )
 
 
-def _disk_bytes(candidate: Candidate, backbone: Backbone) -> int:
+def _disk_bytes(candidate: BackboneCandidate, backbone: Backbone) -> int:
     path = fetch_backbone(candidate.backbone)  # it is there
     folder = path if path.is_dir() else path.parent
     return sum((folder / name).stat().st_size for name in backbone.files.weights)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def token_pass(model: keras.Model, read: Encoded, spec: RecipeSpec, grounds: Grounds) -> Passed:
     """Runs the frozen backbone over all texts, or takes the features of their tokens from the store."""
     from kft.features.boundary import frozen_blocks, split_at_boundary
-    from kft.features.store import Watch, make_front
+    from kft.features.store import FeatureProgress, make_front
     from kft.features.vectors import frozen_pass
     from kft.model.freeze import as_if, what_trains
 
@@ -35,7 +35,7 @@ def token_pass(model: keras.Model, read: Encoded, spec: RecipeSpec, grounds: Gro
         split = split_at_boundary(model)
         cut = make_front(split, precision=spec.features.precision), frozen_blocks(model, split)
     with grounds.progress.task("frozen blocks, once", len(grounds.known)) as tick:
-        watch = Watch(tick, grounds.progress.note)
+        watch = FeatureProgress(tick, grounds.progress.note)
         return frozen_pass(cut, [read.source], spec.features, spec.model.backbone, watch)
 
 

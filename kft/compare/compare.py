@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from kft.compare.answered import Answered, answer_labelled
+from kft.compare.answered import HeldOutAnswers, answer_labelled
 from kft.compare.approaches import APPROACHES, Approach
 from kft.compare.at_thresholds import at_thresholds
 from kft.compare.growing import label_curve, why_no_curve
 from kft.compare.halving import with_slope
-from kft.compare.saved import Fitted, Saved
+from kft.compare.saved import FittedApproach, Saved
 from kft.compare.setting import Setting
 from kft.compare.verdict import ALIKE, BASELINE, Lead, Reached, decide
 from kft.data.examples import Examples
@@ -28,7 +28,7 @@ BUDGET_MINUTES = 60.0
 
 
 @dataclass(frozen=True)
-class Asked:
+class ApproachRequest:
     """Which approaches, and for how long.
 
     Attributes:
@@ -45,7 +45,7 @@ class Asked:
 
 
 def run_approaches(
-    setting: Setting, test: Examples, asked: Asked, saved: Saved, done: Mapping[str, Fitted]
+    setting: Setting, test: Examples, asked: ApproachRequest, saved: Saved
 ) -> tuple[tuple[ApproachResult, ...], Verdict]:
     """Runs the approaches on one split, cheapest first; each is kept as soon as it is done.
 
@@ -53,8 +53,7 @@ def run_approaches(
         setting: The recipe, and the data that choices may see.
         test: What all are scored on, once every choice is made.
         asked: Which approaches.
-        saved: Keeps each.
-        done: By an earlier call.
+        saved: Keeps each, and has those of an earlier call.
 
     Returns:
         One outcome an approach, in the order of the registry, and the verdict.
@@ -65,11 +64,10 @@ def run_approaches(
     """
     wanted, skipped = _wanted(setting, asked)
     inputs = replace(test, labels=None)  # each approach answers test as it is done; nobody sees whether it is right
-    fitted: dict[str, Fitted] = {}
+    fitted: dict[str, FittedApproach] = {}
     for approach in wanted:
-        if approach.name in done:
-            fitted[approach.name] = done[approach.name]
-            setting.progress.note(f"\n{approach.name:<10} done before, {done[approach.name].seconds:,.0f} s")
+        if before := saved.take(approach.name, setting.progress.note):
+            fitted[approach.name] = before
             continue
         setting.progress.note(f"\n{approach.name:<10} {approach.about}")
         try:
@@ -101,7 +99,7 @@ def run_approaches(
     ), verdict
 
 
-def _wanted(setting: Setting, asked: Asked) -> tuple[list[Approach], dict[str, str]]:
+def _wanted(setting: Setting, asked: ApproachRequest) -> tuple[list[Approach], dict[str, str]]:
     """Returns the approaches that are tried, and why others are not."""
     names = None if asked.names is None else {APPROACHES.get(name).name for name in asked.names}
     wanted: list[Approach] = []
@@ -123,7 +121,7 @@ def _wanted(setting: Setting, asked: Asked) -> tuple[list[Approach], dict[str, s
 
 
 def _say_what_is_left(
-    setting: Setting, wanted: Sequence[Approach], fitted: Mapping[str, Fitted], skipped: Mapping[str, str]
+    setting: Setting, wanted: Sequence[Approach], fitted: Mapping[str, FittedApproach], skipped: Mapping[str, str]
 ) -> None:
     left = [approach for approach in wanted if approach.name not in fitted and approach.name not in skipped]
     spent = sum(each.seconds for each in fitted.values()) + setting.frozen_seconds
@@ -141,7 +139,7 @@ def _about_minutes(setting: Setting, approach: Approach) -> str:
     return f" (about {max(1, round(minutes)):,} min)"
 
 
-def _fit(setting: Setting, approach: Approach, test: Examples) -> Fitted:
+def _fit(setting: Setting, approach: Approach, test: Examples) -> FittedApproach:
     began = time.perf_counter()
     wall, cpu = time.perf_counter(), time.process_time()
     solution = approach.fit(setting)
@@ -176,7 +174,7 @@ def _fit(setting: Setting, approach: Approach, test: Examples) -> Fitted:
         f"{'':<10} {setting.metric.name} {found.value:.3f} {'on valid' if found.known is None else 'out of fold'}; "
         f"{wall:,.1f} s to fit{frozen}; {seconds:,.1f} s with answering and timing"
     )
-    return Fitted(
+    return FittedApproach(
         name=approach.name,
         temperature=temperature,
         valid=valid,
@@ -192,16 +190,18 @@ def _fit(setting: Setting, approach: Approach, test: Examples) -> Fitted:
     )
 
 
-def reached(setting: Setting, answers: Answered | Fitted) -> Reached:
+def reached(setting: Setting, answers: HeldOutAnswers | FittedApproach) -> Reached:
     """Returns what an approach came to before test is opened."""
     metric = setting.metric
     known = None if answers.known is None else metric.value(setting.judged_truth, answers.known)
     return Reached(metric.value(setting.truth(setting.split.valid), answers.valid), known)
 
 
-def decide_among(setting: Setting, fitted: Mapping[str, Answered | Fitted], alike: Collection[str] = ALIKE) -> Verdict:
+def decide_among(
+    setting: Setting, fitted: Mapping[str, HeldOutAnswers | FittedApproach], alike: Collection[str] = ALIKE
+) -> Verdict:
     """Recommends by train and valid alone; see ``decide``."""
-    answers: dict[str, Answered | Fitted] = dict(fitted)
+    answers: dict[str, HeldOutAnswers | FittedApproach] = dict(fitted)
     if BASELINE not in answers:
         answers[BASELINE] = answer_labelled(setting, BASELINE, APPROACHES.get(BASELINE).fit(setting))
     metric = setting.metric
@@ -214,7 +214,9 @@ def decide_among(setting: Setting, fitted: Mapping[str, Answered | Fitted], alik
     )
 
 
-def behind(setting: Setting, pair: tuple[Answered | Fitted, Answered | Fitted], looks: int) -> Lead:
+def behind(
+    setting: Setting, pair: tuple[HeldOutAnswers | FittedApproach, HeldOutAnswers | FittedApproach], looks: int
+) -> Lead:
     """Returns the paired difference of two approaches, on all rows that both answered honestly."""
     first, second = pair
     if first.known is None or second.known is None:
@@ -230,14 +232,14 @@ def _paired(setting: Setting, part: Examples, answers: tuple[np.ndarray, np.ndar
     return widen(found, looks)
 
 
-def looks(fitted: Mapping[str, Answered | Fitted]) -> int:
+def looks(fitted: Mapping[str, HeldOutAnswers | FittedApproach]) -> int:
     """Returns how many differences a verdict may rest on: of each to the best, and to the best out of fold."""
     crossed = sum(each.known is not None for each in fitted.values())
     return len(fitted) - 1 + (max(0, crossed - 1) if crossed < len(fitted) else 0)
 
 
 def _open_test(
-    setting: Setting, test: Examples, fitted: Mapping[str, Fitted], verdict: Verdict
+    setting: Setting, test: Examples, fitted: Mapping[str, FittedApproach], verdict: Verdict
 ) -> dict[str, ApproachResult]:
     """Scores all approaches on the test split: once, after every choice was made."""
     valid = setting.split.valid

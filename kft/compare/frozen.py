@@ -12,7 +12,7 @@ from kft.compare.solution import Solution
 from kft.compare.tuning import train_approach
 from kft.features.views import linear, neighbours
 from kft.features.views.blend import fit_blend, refit
-from kft.features.views.view import Lesson, Seen
+from kft.features.views.view import Lesson, ViewInput
 from kft.runtime import one_blas_thread
 
 
@@ -77,7 +77,7 @@ def fit_views(setting: Setting) -> Solution:
 
 
 def _relearner(
-    setting: Setting, lesson: Lesson, fit: Callable[[Lesson], Callable[[Seen], np.ndarray]]
+    setting: Setting, lesson: Lesson, fit: Callable[[Lesson], Callable[[ViewInput], np.ndarray]]
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     def relearn(known: np.ndarray, asked: np.ndarray) -> np.ndarray:
         with one_blas_thread():
@@ -86,7 +86,7 @@ def _relearner(
     return relearn
 
 
-def _answerer(setting: Setting, outputs: Callable[[Seen], np.ndarray]) -> Callable[[Seen], np.ndarray]:
+def _answerer(setting: Setting, outputs: Callable[[ViewInput], np.ndarray]) -> Callable[[ViewInput], np.ndarray]:
     return lambda seen: setting.answers_of(outputs(seen))
 
 

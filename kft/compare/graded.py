@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from kft.compare import vectors as room
-from kft.compare.saved import Fitted, Saved
-from kft.compare.vector_verdict import Answered, Field, conclude
-from kft.compare.vectors import PHASES, SAMPLE, Compared, speed, tune, untuned
+from kft.compare.saved import FittedApproach, Saved
+from kft.compare.vector_verdict import Field, SplitAnswers, conclude
+from kft.compare.vectors import PHASES, SAMPLE, VectorSetting, speed, tune, untuned
 from kft.data.examples import Examples
 from kft.features.ngrams import ngram_reader
 from kft.metrics.neighbours import unit_rows
@@ -42,7 +42,7 @@ Pairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Scorer:
+class PairScorer:
     """What an approach answers with.
 
     Attributes:
@@ -64,29 +64,25 @@ class Scorer:
     chosen: Mapping[str, Any] = field(default_factory=dict)
 
 
-def compare_graded(
-    given: Compared, names: Sequence[str] | None, budget: float, saved: Saved, done: Mapping[str, Fitted]
-) -> Comparison:
+def compare_graded(given: VectorSetting, names: Sequence[str] | None, budget: float, saved: Saved) -> Comparison:
     """Fits the approaches on train, chooses by valid, then reads test's scores once.
 
     Args:
         given: The recipe, whose own phases play no part, and its data.
         names: Which approaches; None: all but those that take more than the budget by their size.
         budget: Minutes that one approach may take.
-        saved: Keeps each approach as soon as it is done.
-        done: By an earlier call.
+        saved: Keeps each approach as soon as it is done, and has those of an earlier call.
 
     Raises:
         UsageError: An approach is not one of ``GRADED``.
     """
     split, progress = given.split, given.progress
     skipped = _too_long(given, budget) if names is None else {}
-    skipped = {name: why for name, why in skipped.items() if name not in done}
-    metric, fitted = split.kind.judging.main, dict[str, Fitted]()
+    skipped = {name: why for name, why in skipped.items() if name not in saved.done}
+    metric, fitted = split.kind.judging.main, dict[str, FittedApproach]()
     for name in (name for name in GRADED.asked(names) if name not in skipped):
-        if name in done:
-            fitted[name] = done[name]
-            progress.note(f"\n{name:<10} done before, {done[name].seconds:,.0f} s")
+        if before := saved.take(name, progress.note):
+            fitted[name] = before
             continue
         progress.note(f"\n{name}")
         wall, cpu = time.perf_counter(), time.process_time()
@@ -96,14 +92,14 @@ def compare_graded(
         rate = speed(lambda made=made, asked=asked: made.fresh(asked), len(asked))  # type: ignore[misc]
         cost = Cost(wall, cpu, made.features_seconds, rate, made.trained, made.own_bytes, made.bytes)
         answers = made.answer(split.valid.inputs), made.answer(split.test.inputs)
-        fitted[name] = Fitted(name, *answers, cost, NO_RISK, made.chosen, wall + made.features_seconds)
+        fitted[name] = FittedApproach(name, *answers, cost, NO_RISK, made.chosen, wall + made.features_seconds)
         saved.keep(fitted[name])
         reached = metric.value(_truth(split.valid), answers[0])
         progress.note(f"{'':<10} {metric.name} {reached:.3f} on valid; {wall:,.1f} s to fit")
     progress.note(f"\nscoring    {len(split.test):,} pairs of test, once, for all approaches")
     parts = {
-        "valid": Answered(_truth(split.valid), {n: each.valid for n, each in fitted.items()}, split.valid.groups),
-        "test": Answered(_truth(split.test), {n: each.test for n, each in fitted.items()}, split.test.groups),
+        "valid": SplitAnswers(_truth(split.valid), {n: each.valid for n, each in fitted.items()}, split.valid.groups),
+        "test": SplitAnswers(_truth(split.test), {n: each.test for n, each in fitted.items()}, split.test.groups),
     }
     return conclude(split, GRADED, fitted, parts, skipped)
 
@@ -112,14 +108,14 @@ def _truth(part: Examples) -> np.ndarray:
     return np.array(labels_of(part), np.float64)
 
 
-def _too_long(given: Compared, budget: float) -> dict[str, str]:
+def _too_long(given: VectorSetting, budget: float) -> dict[str, str]:
     train = given.split.train
     rows = np.random.default_rng(0).permutation(len(train))[:SAMPLE]
     lengths = given.reader.read([train.inputs[row] for row in rows]).source.lengths
     return room.too_long(given, budget, 2 * float(lengths.mean()), len(train))
 
 
-def _fit(given: Compared, name: str) -> Scorer:
+def _fit(given: VectorSetting, name: str) -> PairScorer:
     if name == CONSTANT:
         return _constant(given)
     if name == WORDS:
@@ -127,16 +123,16 @@ def _fit(given: Compared, name: str) -> Scorer:
     return _frozen(given) if name == FROZEN else _tuned(given, name)
 
 
-def _constant(given: Compared) -> Scorer:
+def _constant(given: VectorSetting) -> PairScorer:
     mean = float(_truth(given.split.train).mean())
 
     def answer(pairs: Pairs) -> np.ndarray:
         return np.full(len(pairs), mean)
 
-    return Scorer(answer, answer, own_bytes=8, bytes=8, chosen={"value": mean})
+    return PairScorer(answer, answer, own_bytes=8, bytes=8, chosen={"value": mean})
 
 
-def _words(given: Compared) -> Scorer:
+def _words(given: VectorSetting) -> PairScorer:
     """The cosine of TF-IDF vectors, whose words and weights are those of train's texts; no score is looked at."""
     read, size = ngram_reader([text for pair in given.split.train.inputs for text in pair])
     space = given.split.space
@@ -146,15 +142,15 @@ def _words(given: Compared) -> Scorer:
         shared = np.asarray(first.multiply(second).sum(axis=1), np.float64)
         return given.task.kind.judging.answers(shared, space, None)
 
-    return Scorer(answer, answer, own_bytes=size, bytes=size)
+    return PairScorer(answer, answer, own_bytes=size, bytes=size)
 
 
-def _frozen(given: Compared) -> Scorer:
+def _frozen(given: VectorSetting) -> PairScorer:
     artifact, parameters = untuned(given)
-    return Scorer(_pooled(given, unit_rows), artifact.answers, bytes=4 * parameters)
+    return PairScorer(_pooled(given, unit_rows), artifact.answers, bytes=4 * parameters)
 
 
-def _pooled(given: Compared, finish: Callable[[np.ndarray], np.ndarray]) -> Callable[[Pairs], np.ndarray]:
+def _pooled(given: VectorSetting, finish: Callable[[np.ndarray], np.ndarray]) -> Callable[[Pairs], np.ndarray]:
     """Returns what scores pairs by the frozen backbone's vectors, which are stored."""
     judging, space = given.task.kind.judging, given.split.space
 
@@ -165,7 +161,7 @@ def _pooled(given: Compared, finish: Callable[[np.ndarray], np.ndarray]) -> Call
     return answer
 
 
-def _tuned(given: Compared, name: str) -> Scorer:
+def _tuned(given: VectorSetting, name: str) -> PairScorer:
     found = tune(given, name)
     answer: Callable[[Pairs], np.ndarray] = found.artifact.answers
     seconds = 0.0
@@ -175,4 +171,4 @@ def _tuned(given: Compared, name: str) -> Scorer:
         cost = given.pooled(given.reader.read(learned).source).cost
         seconds = 0.0 if cost is None else cost.seconds
     sizes = found.trained, 4 * found.trained, 4 * found.parameters
-    return Scorer(answer, found.artifact.answers, *sizes, seconds, found.chosen)
+    return PairScorer(answer, found.artifact.answers, *sizes, seconds, found.chosen)

@@ -36,7 +36,7 @@ RANDOM = "@random"
 
 
 @dataclass(frozen=True)
-class Candidate:
+class BackboneCandidate:
     """A backbone that was asked for.
 
     Attributes:

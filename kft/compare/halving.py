@@ -14,7 +14,7 @@ import numpy as np
 
 from kft.compare.answered import answer_labelled
 from kft.compare.approaches import APPROACHES
-from kft.compare.saved import Fitted, Saved
+from kft.compare.saved import FittedApproach, Saved
 from kft.compare.setting import Setting
 from kft.data.examples import Examples
 from kft.errors import UsageError
@@ -48,7 +48,7 @@ def require_trained(names: list[str] | None) -> None:
         )
 
 
-def with_slope(setting: Setting, fitted: Mapping[str, Fitted], saved: Saved) -> dict[str, Fitted]:
+def with_slope(setting: Setting, fitted: Mapping[str, FittedApproach], saved: Saved) -> dict[str, FittedApproach]:
     """Trains the best by valid of those that are trained once more, on half of the rows; the others stay as they are.
 
     Args:
@@ -89,7 +89,7 @@ def half_of(setting: Setting) -> Examples:
     return train.take(np.sort(order[: round(len(train) / 2)]))
 
 
-def _slope(setting: Setting, whole: Fitted) -> Slope:
+def _slope(setting: Setting, whole: FittedApproach) -> Slope:
     half, valid, metric = half_of(setting), setting.split.valid, setting.metric
     rows = len(setting.split.train)
     setting.progress.note(f"\n{whole.name:<10} once more, on {len(half):,} of {rows:,} training rows")

@@ -13,7 +13,7 @@ from kft.compare.solution import Solution, as_answers
 from kft.compare.tagging import fit_word_shapes
 from kft.features.ngrams import Worded, fit_words, words_out_of_fold
 from kft.features.views import linear
-from kft.features.views.view import Lesson, Seen
+from kft.features.views.view import Lesson, ViewInput
 from kft.split.labels import label_shares
 
 THUMBNAIL = 16
@@ -81,9 +81,9 @@ def _fit_pixels(setting: Setting) -> Solution:
     )
 
 
-def _colours(paths: Sequence[Path]) -> Seen:
+def _colours(paths: Sequence[Path]) -> ViewInput:
     """Colours by their distance from grey, so that light and dark remain apart where only directions are looked at."""
-    return Seen(thumbnails(paths) - 0.5)
+    return ViewInput(thumbnails(paths) - 0.5)
 
 
 def thumbnails(paths: Sequence[Path]) -> np.ndarray:

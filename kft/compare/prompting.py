@@ -56,7 +56,7 @@ class Manner:
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class LabelScores:
     """What the words of labels got.
 
     Attributes:
@@ -91,7 +91,7 @@ class Scored:
 
 
 @dataclass(frozen=True, eq=False)
-class Asking:
+class PromptSetting:
     """A language model and the examples that prompts are made of.
 
     Attributes:
@@ -154,7 +154,9 @@ class Asking:
             rows = nearest_shots(unit_rows(own), known, self.setting.spec.compare.shots)
         return [[Shot(self.known[row], int(self.targets[row])) for row in own] for own in rows]
 
-    def score(self, manner: Manner, examples: Examples, *, free: bool, vectors: np.ndarray | None = None) -> Scored:
+    def score(
+        self, manner: Manner, examples: Examples, *, free: bool, vectors: np.ndarray | None = None
+    ) -> LabelScores:
         """Weighs the labels' words behind each example.
 
         Args:
@@ -183,7 +185,7 @@ class Asking:
         empty = None
         if free:
             empty = np.stack([each[1:] for each in found]) if own else np.concatenate(found[len(rows) :])[None]
-        return Scored(sums, empty, words.lengths, work_of(groups, words), shortened)
+        return LabelScores(sums, empty, words.lengths, work_of(groups, words), shortened)
 
 
 def unfit(setting: Setting) -> str:
@@ -205,12 +207,12 @@ def unfit(setting: Setting) -> str:
 
 def too_long(setting: Setting, budget: float) -> str:
     """Says why it is not worth its cost; empty when it is."""
-    minutes = reckoned_minutes(Asking(setting))
+    minutes = reckoned_minutes(PromptSetting(setting))
     said = {"classes": len(setting.split.labels), "shots": setting.spec.compare.shots}
     return "" if minutes <= budget else TOO_LONG.format(minutes=minutes, budget=budget, **said)
 
 
-def reckoned_minutes(asking: Asking) -> float:
+def reckoned_minutes(asking: PromptSetting) -> float:
     """Returns roughly how long choosing, and answering valid and test, takes: by sizes alone, no clock plays a part."""
     setting, spec = asking.setting, asking.setting.spec.compare
     valid = len(setting.split.valid)
@@ -224,7 +226,7 @@ def reckoned_minutes(asking: Asking) -> float:
     return found + each * (rounds + valid + setting.test_rows)
 
 
-def _minutes_each(asking: Asking, manner: Manner) -> float | None:
+def _minutes_each(asking: PromptSetting, manner: Manner) -> float | None:
     """Returns the minutes of one prompt by its size, nearest examples as long as any, and of the same without content.
 
     Of fixed examples that is asked once for all, which is next to nothing. None: it is too long to ask.
@@ -254,7 +256,7 @@ def _minutes_each(asking: Asking, manner: Manner) -> float | None:
 
 def fit(setting: Setting) -> Solution:
     """Chooses how to ask on rows of valid, then answers valid."""
-    asking, spec = Asking(setting), setting.spec.compare
+    asking, spec = PromptSetting(setting), setting.spec.compare
     valid = setting.split.valid
     drawn = np.sort(np.random.default_rng(setting.spec.seed).permutation(len(valid))[:CHOICE_ROWS])
     _say(asking, len(drawn))
@@ -296,7 +298,7 @@ def fit(setting: Setting) -> Solution:
     )
 
 
-def _say(asking: Asking, rows: int) -> None:
+def _say(asking: PromptSetting, rows: int) -> None:
     setting = asking.setting
     _, cut = asking.lines(setting.split.valid.inputs)
     over = f"; {cut} of valid's texts cut to {setting.spec.model.max_tokens} tokens" if cut else ""
@@ -306,7 +308,7 @@ def _say(asking: Asking, rows: int) -> None:
     )
 
 
-def _choose(asking: Asking, drawn: np.ndarray) -> tuple[Manner, str, bool, list[dict[str, Any]]]:
+def _choose(asking: PromptSetting, drawn: np.ndarray) -> tuple[Manner, str, bool, list[dict[str, Any]]]:
     """Returns the best way to ask, by the deciding metric on rows of valid; of several alike the cheapest.
 
     Every template is tried with the cheapest examples that are allowed; the best of them with the others.
@@ -352,7 +354,7 @@ def _choose(asking: Asking, drawn: np.ndarray) -> tuple[Manner, str, bool, list[
 
 
 def variants(
-    asking: Asking, manner: Manner, rows: Examples, vectors: np.ndarray | None
+    asking: PromptSetting, manner: Manner, rows: Examples, vectors: np.ndarray | None
 ) -> Iterator[tuple[str, bool, np.ndarray]]:
     """Yields what one pass over the prompts can be read as: sum or mean, calibrated or not, as the recipe allows."""
     spec = asking.setting.spec.compare
@@ -365,5 +367,5 @@ def variants(
             yield score, calibrated, found.logits(score, calibrated)
 
 
-def _answers(asking: Asking, manner: Manner, score: str, calibrated: bool, examples: Examples) -> np.ndarray:
+def _answers(asking: PromptSetting, manner: Manner, score: str, calibrated: bool, examples: Examples) -> np.ndarray:
     return softmax(asking.score(manner, examples, free=calibrated).logits(score, calibrated))

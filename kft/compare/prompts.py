@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kft.errors import ModelError, RecipeError
-from kft.model.likelihood import Words
+from kft.model.likelihood import Continuations
 from kft.model.token_rows import TextTokenizer
 from kft.recipe.comparing import LABELS, CompareSpec, TemplateSpec
 from kft.recipe.yaml_file import as_plain, read_yaml
@@ -123,7 +123,7 @@ class Prompter:
         return rows, shortened
 
     @property
-    def label_tokens(self) -> Words:
+    def label_tokens(self) -> Continuations:
         """The words of labels as they stand behind a prompt.
 
         Where one label's tokens begin another's, a line's end stands behind all: else the shorter could never be less
@@ -135,7 +135,7 @@ class Prompter:
         found = self._behind("")
         if any(one != other and other[: len(one)] == one for one in found for other in found):
             found = self._behind("\n")
-        return Words(found)
+        return Continuations(found)
 
     def _behind(self, end: str) -> tuple[tuple[int, ...], ...]:
         tail = self.template.tail

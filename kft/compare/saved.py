@@ -10,7 +10,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ BEFORE = {UNFINISHED, "recipe.yaml", "receipt.json", "splits.parquet", "manifest
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedApproach:
     """An approach between its fitting and the opening of the test split.
 
     Attributes:
@@ -74,10 +74,18 @@ class Saved:
     Attributes:
         folder: Gives the comparison's folder; makes it, with what is known before, when the first approach is done.
         identity: Recipe, data, split, weights and versions, by name: what another call has to agree in.
+        done: What an earlier call has done, by name.
     """
 
     folder: Callable[[], Path]
     identity: Mapping[str, Any]
+    done: Mapping[str, FittedApproach] = field(default_factory=dict)
+
+    def take(self, name: str, note: Callable[[str], None]) -> FittedApproach | None:
+        """Returns an approach that an earlier call has done, and says so; None where it is still to do."""
+        if (fitted := self.done.get(name)) is not None:
+            note(f"\n{name:<10} done before, {fitted.seconds:,.0f} s")
+        return fitted
 
     def recall(self, name: str) -> Recalled:
         """Returns what an approach that is not done yet has come to, and keeps what it comes to."""
@@ -86,7 +94,7 @@ class Saved:
             write_json(folder / IDENTITY, dict(self.identity))
         return Recalled(folder / f"{name}.parts.json")
 
-    def keep(self, fitted: Fitted) -> None:
+    def keep(self, fitted: FittedApproach) -> None:
         """Writes an approach, whole or not at all.
 
         Raises:
@@ -138,7 +146,7 @@ def _hash(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def read_saved(folder: Path, identity: Mapping[str, Any]) -> dict[str, Fitted]:
+def read_saved(folder: Path, identity: Mapping[str, Any]) -> dict[str, FittedApproach]:
     """Returns the approaches that an earlier call has done; one whose file is damaged is none.
 
     Args:
@@ -192,7 +200,7 @@ def _short(value: Any) -> str:
     return value[:12] if isinstance(value, str) else json.dumps(value)
 
 
-def _read(path: Path) -> Fitted | None:
+def _read(path: Path) -> FittedApproach | None:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             facts = json.loads(file["facts"].tobytes())
@@ -203,7 +211,7 @@ def _read(path: Path) -> Fitted | None:
         facts["curve"] = None if facts["curve"] is None else _curve(facts["curve"])
         facts["slope"] = None if facts["slope"] is None else _slope(facts["slope"])
         facts["retained"] = None if facts["retained"] is None else Estimate(**facts["retained"])
-        return Fitted(valid=valid, known=known, test=test, **facts)
+        return FittedApproach(valid=valid, known=known, test=test, **facts)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
 

@@ -15,7 +15,7 @@ from kft.data.examples import Examples
 from kft.errors import RecipeError
 from kft.features.folds import FOLDS, whole_in_folds
 from kft.features.views.blend import Folding
-from kft.features.views.view import Goal, Lesson, Seen
+from kft.features.views.view import Goal, Lesson, ViewInput
 from kft.forgetting.meter import Meter
 from kft.forgetting.retain import RetainSet, find_retain
 from kft.forgetting.retention import pretrained_vectors, retain_vectors
@@ -81,7 +81,7 @@ class Setting:
     split: Selection
     progress: Progress = field(repr=False)
     test_rows: int = 0
-    _seen: dict[int, Seen] = field(default_factory=dict, repr=False)
+    _seen: dict[int, ViewInput] = field(default_factory=dict, repr=False)
     _clock: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
@@ -142,7 +142,7 @@ class Setting:
         return weigh(self.targets(self.known), of_class)
 
     @cached_property
-    def judged(self) -> Judged:
+    def judged(self) -> OutOfFoldRows:
         """Which of ``known`` are answered out of fold, and by which folds.
 
         Raises:
@@ -157,7 +157,7 @@ class Setting:
         folding = Folding(np.unique(strata, return_inverse=True)[1], groups, self.spec.seed, is_valid)
         rows = folding.rows()
         self.progress.note(f"folds      {len(rows):,} examples of train and valid in {FOLDS}, groups whole{said}")
-        return Judged(rows, folding.deal(rows), np.flatnonzero(is_valid[rows]), folding)
+        return OutOfFoldRows(rows, folding.deal(rows), np.flatnonzero(is_valid[rows]), folding)
 
     @cached_property
     def judged_examples(self) -> Examples:
@@ -177,12 +177,12 @@ class Setting:
         return Lesson(seen, targets, self.goal, weights=None if (counts == 1).all() else counts)
 
     @cached_property
-    def names(self) -> Seen | None:
+    def names(self) -> ViewInput | None:
         """The labels' names as the frozen backbone reads them; None where they say nothing."""
         labels = self.split.labels
         if not labels or why_no_names(self.task, labels):
             return None
-        return Seen(self.embed([describe_label(label) for label in labels]))
+        return ViewInput(self.embed([describe_label(label) for label in labels]))
 
     @cached_property
     def train_sample(self) -> Examples:
@@ -246,7 +246,7 @@ class Setting:
         read = {name: self._read(part.inputs) for name, part in parts.items()}
         found = self._pooled(read, self.spec.features)
         for name, part in parts.items():
-            self.remember(part, Seen(found[name], read[name].source.texts))
+            self.remember(part, ViewInput(found[name], read[name].source.texts))
         self._clock["frozen"] = time.perf_counter() - started
         rows = sum(len(part) for part in parts.values())
         self.progress.note(
@@ -254,7 +254,7 @@ class Setting:
             f"{self.frozen_seconds:,.1f} s, once for all approaches"
         )
 
-    def remember(self, examples: Examples, seen: Seen) -> None:
+    def remember(self, examples: Examples, seen: ViewInput) -> None:
         """Takes what the frozen backbone makes of a part of the split, computed elsewhere.
 
         Args:
@@ -263,14 +263,14 @@ class Setting:
         """
         self._seen[id(examples)] = seen
 
-    def seen_of(self, examples: Examples) -> Seen:
+    def seen_of(self, examples: Examples) -> ViewInput:
         """Returns what the frozen backbone makes of a part of the split, computed once."""
         if id(examples) in (id(self.split.train), id(self.split.valid)):
             self.prepare()
         if id(examples) not in self._seen:
             read = self._read(examples.inputs)
             vectors = self._pooled({"these": read}, self.spec.features)["these"]
-            self.remember(examples, Seen(vectors, read.source.texts))
+            self.remember(examples, ViewInput(vectors, read.source.texts))
         return self._seen[id(examples)]
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
@@ -353,7 +353,7 @@ class Setting:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class OutOfFoldRows:
     """What is answered out of fold.
 
     Attributes:

@@ -25,7 +25,7 @@ class Solution:
 
     Attributes:
         answer: To answers ``float[n, ...]`` before calibration: from raw inputs, or where ``on_vectors`` from what the
-            frozen backbone makes of them, ``Seen``.
+            frozen backbone makes of them, ``ViewInput``.
         trained: Parameters that training set.
         own_bytes: What has to be kept of it, beside a backbone that is there anyway.
         out_of_fold: Answers to ``Setting.judged.rows``, each by what saw nothing of its fold; None where it learned

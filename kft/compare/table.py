@@ -61,7 +61,7 @@ HEADER = ("approach", "best for", "{metric}, test", "to the best", "cost", "spee
 
 
 @dataclass(frozen=True)
-class Row:
+class ApproachRow:
     """One approach as people read it.
 
     Attributes:
@@ -75,7 +75,7 @@ class Row:
     skipped: bool
 
 
-def rows_of(outcomes: Sequence[ApproachResult], verdict: Verdict, metric: str) -> list[Row]:
+def rows_of(outcomes: Sequence[ApproachResult], verdict: Verdict, metric: str) -> list[ApproachRow]:
     """Returns one row an approach."""
     suits, _ = _words_for(outcomes)
     return [_row(outcome, verdict, metric, suits) for outcome in outcomes]
@@ -150,9 +150,9 @@ def _say_slope(name: str, slope: Slope, metric: str) -> str:
     )
 
 
-def _row(outcome: ApproachResult, verdict: Verdict, metric: str, suits: Mapping[str, str]) -> Row:
+def _row(outcome: ApproachResult, verdict: Verdict, metric: str, suits: Mapping[str, str]) -> ApproachRow:
     if outcome.metrics is None or outcome.cost is None or outcome.risk is None or outcome.paired is None:
-        return Row((outcome.name, f"skipped: {outcome.skipped}", "", "", "", "", ""), False, True)
+        return ApproachRow((outcome.name, f"skipped: {outcome.skipped}", "", "", "", "", ""), False, True)
     cost, risk = outcome.cost, outcome.risk
     paired = outcome.paired.get("out_of_fold", outcome.paired["valid"])
     rows = f"{outcome.rows:,} rows" if "out_of_fold" in outcome.paired else "valid"
@@ -163,7 +163,7 @@ def _row(outcome: ApproachResult, verdict: Verdict, metric: str, suits: Mapping[
     # Tuning that never got beyond the probe it started from is the probe.
     stayed = outcome.name != "probe" and (outcome.chosen or {}).get("phase") == "probe"
     kept = "\nkept its start" if stayed else ""
-    return Row(
+    return ApproachRow(
         cells=(
             outcome.name,
             suits[outcome.name],

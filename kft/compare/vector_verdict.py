@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kft.compare.saved import Fitted
+from kft.compare.saved import FittedApproach
 from kft.errors import UsageError
 from kft.metrics.intervals import estimate_all, paired_difference
 from kft.metrics.metric import Metric
@@ -53,7 +53,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Answered:
+class SplitAnswers:
     """The examples of one split, answered by all approaches.
 
     Attributes:
@@ -72,7 +72,7 @@ class Answered:
         return widen(found, max(1, len(self.answers) - 1))
 
 
-def decide(valid: Answered, metric: Metric, of: Field) -> Verdict:
+def decide(valid: SplitAnswers, metric: Metric, of: Field) -> Verdict:
     """Recommends the cheapest that is not significantly worse than the best, paired by example of valid."""
     reached = {name: metric.value(valid.truth, answers) for name, answers in valid.answers.items()}
     best = max(reached, key=lambda name: reached[name])  # of several alike the first, which is the cheapest
@@ -98,8 +98,8 @@ def decide(valid: Answered, metric: Metric, of: Field) -> Verdict:
 def conclude(
     split: DataSplit,
     of: Field,
-    fitted: Mapping[str, Fitted],
-    parts: Mapping[str, Answered],
+    fitted: Mapping[str, FittedApproach],
+    parts: Mapping[str, SplitAnswers],
     skipped: Mapping[str, str],
 ) -> Comparison:
     """Returns the whole comparison: the choice by valid, the figures by both.

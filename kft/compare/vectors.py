@@ -36,7 +36,7 @@ SAMPLE = 1000
 
 
 @dataclass(frozen=True)
-class Compared:
+class VectorSetting:
     """What the approaches are given.
 
     Attributes:
@@ -63,7 +63,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedEncoder:
     """What was trained.
 
     Attributes:
@@ -81,7 +81,7 @@ class Tuned:
     chosen: Mapping[str, Any]
 
 
-def untuned(given: Compared) -> tuple[Artifact, int]:
+def untuned(given: VectorSetting) -> tuple[Artifact, int]:
     """Returns what answers with the backbone as it is, and its parameters."""
     from kft.model.build import build_for  # it brings TensorFlow, which is started quietly by now
 
@@ -92,7 +92,7 @@ def untuned(given: Compared) -> tuple[Artifact, int]:
     return artifact, backbone.model.count_params()
 
 
-def tune(given: Compared, name: str) -> Tuned:
+def tune(given: VectorSetting, name: str) -> TunedEncoder:
     """Trains a fresh model as `kft train` does, in memory, and keeps its best epoch on valid."""
     from kft import runtime
     from kft.model.heads import LOGITS
@@ -117,10 +117,10 @@ def tune(given: Compared, name: str) -> Tuned:
             return unit_rows(vectors @ kernel + bias)
 
     chosen = {"phases": [phase.model_dump(mode="json", exclude_defaults=True)], "epoch": reached.best_epoch}
-    return Tuned(artifact, finish, reached.trainable, reached.parameters, chosen)
+    return TunedEncoder(artifact, finish, reached.trainable, reached.parameters, chosen)
 
 
-def too_long(given: Compared, budget: float, tokens: float, examples: int) -> dict[str, str]:
+def too_long(given: VectorSetting, budget: float, tokens: float, examples: int) -> dict[str, str]:
     """Returns why approaches are not tried, by name: what takes more minutes than the budget by its size.
 
     Args:

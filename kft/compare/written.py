@@ -7,11 +7,11 @@ once, when all is written and the choice is made.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 from kft.answer.write import GREEDY, make_writer
-from kft.compare.saved import Fitted
+from kft.compare.saved import FittedApproach
 from kft.compare.verdict import BASELINE, WITH_PASSAGES, is_tuned
 from kft.compare.written_judging import (
     NOT_MEASURED,
@@ -22,7 +22,15 @@ from kft.compare.written_judging import (
 from kft.compare.written_names import ABOUT, NAMES
 from kft.compare.written_prompting import prompted
 from kft.compare.written_prompts import nearest_by_words
-from kft.compare.written_setting import ROWS, Given, Said, Way, responses_of, without_passages, write_all
+from kft.compare.written_setting import (
+    ROWS,
+    Completions,
+    WritingApproach,
+    WritingSetting,
+    responses_of,
+    without_passages,
+    write_all,
+)
 from kft.compare.written_tuning import too_long, tune
 from kft.data.examples import Examples
 from kft.errors import ModelError
@@ -34,16 +42,13 @@ from kft.split.labels import prompts_of
 from kft.tasks.cells import as_objects
 
 
-def compare_written(
-    given: Given, split: DataSplit, names: Sequence[str], done: Mapping[str, Fitted], *, named: bool
-) -> Comparison:
+def compare_written(given: WritingSetting, split: DataSplit, names: Sequence[str], *, named: bool) -> Comparison:
     """Runs the approaches, cheapest first, chooses by what they wrote to valid, then reads test's right responses once.
 
     Args:
         given: What the approaches may see.
         split: For test's responses, at the end.
         names: Which approaches, in the order of ``NAMES``.
-        done: By an earlier call.
         named: Whether a person named them; else those that take more than the budget are left out.
 
     Raises:
@@ -51,13 +56,12 @@ def compare_written(
         KftError: One of its kinds, for data or a disk that do not fit.
     """
     skipped: dict[str, str] = {}
-    fitted: dict[str, Fitted] = {}
+    fitted: dict[str, FittedApproach] = {}
     if why := no_objects(responses_of(given.split.valid)):
         given.progress.note(f"left out   JSON, fields and slots, of valid and so of what decides: {why}")
     for name in names:
-        if name in done:
-            fitted[name] = done[name]
-            given.progress.note(f"\n{name:<10} done before, {done[name].seconds:,.0f} s")
+        if before := given.saved.take(name, given.progress.note):
+            fitted[name] = before
             continue
         why = "" if named else _too_dear(given, name)
         if not why:
@@ -81,7 +85,7 @@ def compare_written(
     return Comparison(split.split_hash, len(split.test), tuple(outcomes), verdict, metric.name)
 
 
-def _too_dear(given: Given, name: str) -> str:
+def _too_dear(given: WritingSetting, name: str) -> str:
     if not is_tuned(name) or name in given.runs:
         return ""
     split = given.split if name.endswith(WITH_PASSAGES) else given.plain
@@ -91,7 +95,7 @@ def _too_dear(given: Given, name: str) -> str:
     )
 
 
-def _fit(given: Given, name: str) -> Fitted:
+def _fit(given: WritingSetting, name: str) -> FittedApproach:
     started, cpu = time.perf_counter(), time.process_time()
     way = _way(given, name)
     wall, cpu = time.perf_counter() - started + way.before, time.process_time() - cpu
@@ -115,7 +119,7 @@ def _fit(given: Given, name: str) -> Fitted:
         bytes=way.bytes,
         prompt_tokens=round(tokens / rows, 1),
     )
-    return Fitted(
+    return FittedApproach(
         name=name,
         valid=as_objects(valid.texts),
         test=as_objects(test.texts),
@@ -126,7 +130,7 @@ def _fit(given: Given, name: str) -> Fitted:
     )
 
 
-def _way(given: Given, name: str) -> Way:
+def _way(given: WritingSetting, name: str) -> WritingApproach:
     if is_tuned(name):
         return _tuned(given, name)
     if name not in (BASELINE, "retrieval"):
@@ -134,24 +138,24 @@ def _way(given: Given, name: str) -> Way:
     if name == BASELINE:
         constant = constant_response(given.responses, metric_of(given).name)
         size = len(constant.encode())
-        return Way(lambda part: _at_once([constant] * len(part)), 0, size, size, {"response": constant})
+        return WritingApproach(lambda part: _at_once([constant] * len(part)), 0, size, size, {"response": constant})
     known = given.split.train.inputs
     size = sum(len(text.encode()) for text in (*known, *given.responses))
 
-    def nearest(part: Examples) -> Said:
+    def nearest(part: Examples) -> Completions:
         started = time.perf_counter()
         texts = [given.responses[row] for row in nearest_by_words(part.inputs, known, 1)[:, -1]]
         return _at_once(texts, time.perf_counter() - started)
 
-    return Way(nearest, 0, size, size)
+    return WritingApproach(nearest, 0, size, size)
 
 
-def _at_once(texts: list[str], seconds: float = 0.0) -> Said:
+def _at_once(texts: list[str], seconds: float = 0.0) -> Completions:
     """Returns answers that no model writes."""
-    return Said(texts, 0, 0, seconds or 1e-6 * len(texts))
+    return Completions(texts, 0, 0, seconds or 1e-6 * len(texts))
 
 
-def _tuned(given: Given, name: str) -> Way:
+def _tuned(given: WritingSetting, name: str) -> WritingApproach:
     split = given.split if name.endswith(WITH_PASSAGES) else given.plain
     kind = name.removesuffix(WITH_PASSAGES)
     found = tune(given.spec, split, kind, given.progress, given.runs.get(name))
@@ -159,8 +163,8 @@ def _tuned(given: Given, name: str) -> Way:
     recalled = given.saved.recall(name if name in given.runs else f"{name}-{time.time_ns()}")
     writer = cache(lambda: make_writer(found.artifact, ROWS))
 
-    def write(part: Examples) -> Said:
+    def write(part: Examples) -> Completions:
         texts, _ = found.artifact.reader.writing.composed(prompts_of(part))  # type: ignore[union-attr]  # it writes
         return write_all(given, writer, texts, GREEDY, recalled)
 
-    return Way(write, found.trained, found.bytes, 4 * found.trained, found.chosen)
+    return WritingApproach(write, found.trained, found.bytes, 4 * found.trained, found.chosen)

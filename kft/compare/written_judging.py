@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kft.compare.saved import Fitted
+from kft.compare.saved import FittedApproach
 from kft.compare.verdict import BASELINE, Lead, Reached, decide
-from kft.compare.written_setting import Given, responses_of
+from kft.compare.written_setting import WritingSetting, responses_of
 from kft.data.examples import Examples
 from kft.metrics.constant_response import constant_response
 from kft.metrics.intervals import estimate_all, paired_difference
@@ -18,13 +18,13 @@ from kft.records.estimate import Estimate, widen
 NOT_MEASURED = "not measured where responses are written"
 
 
-def metric_of(given: Given) -> Metric:
+def metric_of(given: WritingSetting) -> Metric:
     """Returns what decides; see ``kft.metrics.language.decided_by``."""
     truth = responses_of(given.split.valid)
     return decided_by(of_texts(truth, spoken(truth)))
 
 
-def recommend(given: Given, fitted: Mapping[str, Fitted]) -> Verdict:
+def recommend(given: WritingSetting, fitted: Mapping[str, FittedApproach]) -> Verdict:
     """Recommends the cheapest approach that is not significantly worse than the best, paired by row of valid."""
     metric, valid = metric_of(given), given.split.valid
     said: dict[str, Sequence[str]] = {BASELINE: [constant_response(given.responses, metric.name)] * len(valid)}
@@ -44,7 +44,9 @@ def recommend(given: Given, fitted: Mapping[str, Fitted]) -> Verdict:
     )
 
 
-def outcome_of(given: Given, test: Examples, each: Fitted, best: Fitted, looks: int) -> ApproachResult:
+def outcome_of(
+    given: WritingSetting, test: Examples, each: FittedApproach, best: FittedApproach, looks: int
+) -> ApproachResult:
     """Judges what an approach wrote; here test's right responses are read.
 
     Args:

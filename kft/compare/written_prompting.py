@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from kft.answer.write import Asking, writer_on
+from kft.answer.write import SamplingParams, writer_on
 from kft.compare.verdict import WITH_PASSAGES
 from kft.compare.written_names import GROUNDED
-from kft.compare.written_prompts import Fitting, Form, fit_prompts, forms_of, nearest_by_words
-from kft.compare.written_setting import ROWS, Given, Said, Way, responses_of, write_all
+from kft.compare.written_prompts import FittedPrompts, PromptFormat, fit_prompts, forms_of, nearest_by_words
+from kft.compare.written_setting import ROWS, Completions, WritingApproach, WritingSetting, responses_of, write_all
 from kft.data.examples import Examples
 from kft.errors import ModelError
 from kft.recipe.schema import ONE_TURN
@@ -29,7 +29,7 @@ STEP = 32
 """Prompts have room for a multiple of so many tokens."""
 
 
-def prompted(given: Given, name: str) -> Way:
+def prompted(given: WritingSetting, name: str) -> WritingApproach:
     """Chooses a form under which valid's right responses are likeliest, and writes with it.
 
     Raises:
@@ -41,7 +41,7 @@ def prompted(given: Given, name: str) -> Way:
     drawn = np.random.default_rng(given.spec.seed).permutation(len(given.split.valid))[: CHOICE_ROWS[name]]
     rows = known.valid.take(np.sort(drawn))
     right, recalled = responses_of(rows), given.saved.recall(name)
-    tried: list[tuple[float, Form]] = []
+    tried: list[tuple[float, PromptFormat]] = []
     before = 0.0
     for form in forms_of(given.spec, given.responses):
         try:
@@ -62,9 +62,9 @@ def prompted(given: Given, name: str) -> Way:
     if not tried:
         raise ModelError("every form of prompts is longer than what the language model reads")
     form = min(tried, key=lambda each: each[0])[1]
-    asking = Asking(stop=(form.end(given.responses),))
+    asking = SamplingParams(stop=(form.end(given.responses),))
 
-    def write(part: Examples) -> Said:
+    def write(part: Examples) -> Completions:
         fitting = _prompts(given, name, form, part)
         if fitting.shortened:
             said = f"{fitting.shortened} of {len(part)} prompts leave examples out to be read whole"
@@ -85,10 +85,10 @@ def prompted(given: Given, name: str) -> Way:
         "tried": [{"form": each.name, "token_log_loss": round(loss, 4)} for loss, each in tried],
     }
     size = 4 * given.backbone.model.count_params()
-    return Way(write, bytes=size, chosen=chosen, before=before)
+    return WritingApproach(write, bytes=size, chosen=chosen, before=before)
 
 
-def _prompts(given: Given, name: str, form: Form, part: Examples) -> Fitting:
+def _prompts(given: WritingSetting, name: str, form: PromptFormat, part: Examples) -> FittedPrompts:
     prompts, known = given.cut(part.inputs), given.split.train
     shots: list[list[tuple[str, str]]] = [[] for _ in prompts]
     if part.passages is not None:  # the same that a tuned model has room for
@@ -106,7 +106,7 @@ def _prompts(given: Given, name: str, form: Form, part: Examples) -> Fitting:
     return fit_prompts(form, prompts, shots, given.whole)
 
 
-def _loss(given: Given, fitting: Fitting, right: Sequence[str]) -> float:
+def _loss(given: WritingSetting, fitting: FittedPrompts, right: Sequence[str]) -> float:
     """Returns how surprising the right responses are behind their prompts, in nats: the mean of each one's tokens."""
     from kft.features.inference import run_in_batches
     from kft.model.prompts import as_source

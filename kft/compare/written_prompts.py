@@ -21,7 +21,7 @@ OWN = "model.template"
 
 
 @dataclass(frozen=True)
-class Form:
+class PromptFormat:
     """How prompt and response stand before a model that was not tuned.
 
     Attributes:
@@ -44,7 +44,7 @@ class Form:
             shots: Prompts with their responses, which stand before it.
 
         Example:
-            >>> print(Form("asked", "", "Q: ", "\nA:").text_of("2 + 2?", [("1 + 1?", "2")]))
+            >>> print(PromptFormat("asked", "", "Q: ", "\nA:").text_of("2 + 2?", [("1 + 1?", "2")]))
             Q: 1 + 1?
             A: 2
             <BLANKLINE>
@@ -68,7 +68,7 @@ class Form:
         return PARTED + (self.head if any(PARTED in text for text in responses) else "")
 
 
-def forms_of(spec: RecipeSpec, responses: Sequence[str]) -> list[Form]:
+def forms_of(spec: RecipeSpec, responses: Sequence[str]) -> list[PromptFormat]:
     """Returns the forms that are tried.
 
     Args:
@@ -82,16 +82,16 @@ def forms_of(spec: RecipeSpec, responses: Sequence[str]) -> list[Form]:
     for each in spec.compare.templates or shipped_templates(WRITING):
         instruction = "\n".join(each.instruction)
         if KEYS not in instruction or joined:
-            found.append(Form(each.name, instruction.replace(KEYS, joined), each.head, each.tail))
+            found.append(PromptFormat(each.name, instruction.replace(KEYS, joined), each.head, each.tail))
     if spec.model.template in CHAT_TEMPLATES:  # a chat is no text with places
         return found
     head, tail = spec.model.template.split(PLACE)
-    own = Form(OWN, "", head, tail)
+    own = PromptFormat(OWN, "", head, tail)
     return found if spec.compare.templates else [own, *found]
 
 
 @dataclass(frozen=True)
-class Fitting:
+class FittedPrompts:
     """Prompts as texts that fit into a model.
 
     Attributes:
@@ -106,11 +106,11 @@ class Fitting:
 
 
 def fit_prompts(
-    form: Form,
+    form: PromptFormat,
     prompts: Sequence[str],
     shots: Sequence[Sequence[tuple[str, str]]],
     reader: PromptReader,
-) -> Fitting:
+) -> FittedPrompts:
     """Returns prompts that a model can read whole.
 
     Args:
@@ -142,7 +142,7 @@ def fit_prompts(
                     next_step="--set model.max_tokens=N with a smaller N cuts prompts, in training alike",
                 )
             del left[row][0]
-    return Fitting(texts, tokens, len(shortened))
+    return FittedPrompts(texts, tokens, len(shortened))
 
 
 def nearest_by_words(prompts: Sequence[str], known: Sequence[str], count: int) -> np.ndarray:

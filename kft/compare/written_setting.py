@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.answer.artifact import Artifact
-from kft.answer.write import Asking, Writer
+from kft.answer.write import SamplingParams, Writer
 from kft.compare.saved import Recalled, Saved
 from kft.data.examples import Examples
 from kft.model.encode import make_reader
@@ -30,7 +30,7 @@ ROWS = 16
 
 
 @dataclass(frozen=True)
-class Given:
+class WritingSetting:
     """What the approaches are given.
 
     Attributes:
@@ -111,7 +111,7 @@ def without_passages(part: Examples) -> Examples:
 
 
 @dataclass(frozen=True)
-class Said:
+class Completions:
     """What an approach wrote, and what that took.
 
     Attributes:
@@ -128,8 +128,12 @@ class Said:
 
 
 def write_all(
-    given: Given, make: Callable[[], Writer], prompts: Sequence[str], asking: Asking, recalled: Recalled
-) -> Said:
+    given: WritingSetting,
+    make: Callable[[], Writer],
+    prompts: Sequence[str],
+    asking: SamplingParams,
+    recalled: Recalled,
+) -> Completions:
     """Writes answers to prompts, those of like length together; what was written before a kill is not written again.
 
     Args:
@@ -154,11 +158,11 @@ def write_all(
                 }
             )
     rows = [recalled.get(text) for text in prompts]
-    return Said([row[0] for row in rows], *(sum(row[place] for row in rows) for place in (1, 2, 3)))
+    return Completions([row[0] for row in rows], *(sum(row[place] for row in rows) for place in (1, 2, 3)))
 
 
 @dataclass(frozen=True)
-class Way:
+class WritingApproach:
     """An approach that is ready to write.
 
     Attributes:
@@ -170,7 +174,7 @@ class Way:
         before: Wall seconds of choosing that a call spent which was cut short.
     """
 
-    write: Callable[[Examples], Said]
+    write: Callable[[Examples], Completions]
     trained: int = 0
     bytes: int = 0
     own_bytes: int = 0

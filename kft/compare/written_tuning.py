@@ -30,7 +30,7 @@ SAMPLE = 200
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedWriter:
     """A tuned model.
 
     Attributes:
@@ -78,7 +78,7 @@ def too_long(spec: RecipeSpec, split: Selection, backbone: Backbone, name: str) 
     return estimated_minutes(adds, 3 if name == "full" else 2)
 
 
-def tune(spec: RecipeSpec, split: Selection, name: str, progress: Progress, run: Artifact | None) -> Tuned:
+def tune(spec: RecipeSpec, split: Selection, name: str, progress: Progress, run: Artifact | None) -> TunedWriter:
     """Trains a fresh model as `kft train` does, in memory, and keeps its best epoch on valid.
 
     Args:
@@ -99,7 +99,7 @@ def tune(spec: RecipeSpec, split: Selection, name: str, progress: Progress, run:
         moved = [variable for variable in run.graph.weights if variable.trainable]
         own = sum(int(np.prod(each.shape)) for each in moved if each.path in run.weights) or _adapters(run)
         phases = [each.model_dump(mode="json", exclude_defaults=True) for each in phases_for(run.spec, name)]
-        return Tuned(run, own, 4 * run.graph.count_params(), {"checkpoint": run.checkpoint, "phases": phases})
+        return TunedWriter(run, own, 4 * run.graph.count_params(), {"checkpoint": run.checkpoint, "phases": phases})
     train = spec.train.model_copy(
         update={"phases": phases_for(spec, name), "prefer": "best", "callbacks": (), "refit": False}
     )
@@ -112,7 +112,7 @@ def tune(spec: RecipeSpec, split: Selection, name: str, progress: Progress, run:
     artifact = Artifact(fitted.model, make_reader(task, backbone, spec.model), task.kind, split.space, spec, backbone)
     phases = [each.model_dump(mode="json", exclude_defaults=True) for each in prepared.phases]
     kept = next(each for each in fitted.phases if each.name == fitted.best_phase)
-    return Tuned(artifact, last.trainable, 4 * last.parameters, {"phases": phases, "epoch": kept.best_epoch})
+    return TunedWriter(artifact, last.trainable, 4 * last.parameters, {"phases": phases, "epoch": kept.best_epoch})
 
 
 def _adapters(run: Artifact) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from kft.data.class_folders import splits_beside
 from kft.data.columns import guess_columns
 from kft.data.examples import Columns
-from kft.data.parts import Part, name_parts, parts_to_examples, read_parts
+from kft.data.parts import SourceTable, name_parts, parts_to_examples, read_parts
 from kft.data.split_names import Role, read_name, same_series
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -17,7 +17,7 @@ from kft.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class Beside:
+class OtherSplits:
     """Other splits.
 
     Attributes:
@@ -54,7 +54,7 @@ class Train:
     opened: int | None = None
 
 
-def find_beside(train: Train) -> Beside:
+def find_beside(train: Train) -> OtherSplits:
     """Finds valid and test beside a file or folder that is called train, and reads them."""
     if train.path.is_dir():
         found, notes = splits_beside(train.path)
@@ -69,7 +69,7 @@ def find_beside(train: Train) -> Beside:
             notes.append(f"{path.name} beside it is not used as {role}: {error.problem}")
         else:
             kept[role] = path
-    return Beside(kept.get("valid"), kept.get("test"), tuple(reasons), tuple(notes))
+    return OtherSplits(kept.get("valid"), kept.get("test"), tuple(reasons), tuple(notes))
 
 
 def _files_beside(path: Path) -> dict[Role, Path]:
@@ -90,7 +90,7 @@ def _read(path: Path, train: Train) -> list[str]:
     Raises:
         DataError: It cannot be read so, or has labels that train does not have.
     """
-    parts = (Part(path, path),)
+    parts = (SourceTable(path, path),)
     rows = read_parts(parts, name_parts(parts), train.spec, task=train.task, base=path.parent)
     guess_columns(rows[0].frame, train.columns, where=path.name, task=train.task)
     examples, rejected = parts_to_examples(

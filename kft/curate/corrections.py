@@ -12,11 +12,12 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from kft import assets
+from kft.characters import several
 from kft.curate.known_again import is_another
 from kft.curate.rewriting import Edit, write_rows
 from kft.data.documents import DOCUMENT
 from kft.data.label_columns import written_marks
-from kft.data.parts import Part
+from kft.data.parts import SourceTable
 from kft.data.reading import read_table
 from kft.data.tables import Rows, row_ids
 from kft.errors import DataError, UsageError
@@ -181,15 +182,16 @@ def apply_corrections(
     for table, target in zip(touched, targets, strict=True):
         _write(table, target, by_id, labels, to_classes=to_classes)
     counts = {action: sum(change.action == action for change in corrections) for action in ACTIONS}
+    moved = "" if spec.id else ": row numbers move"
     notes = [
-        f"name {_from_recipe(target, base)} in the recipe instead of {table.rows.name}, and kft check again: row "
-        "numbers move"
+        f"name {_from_recipe(target, base)} in the recipe instead of {table.rows.name}, and kft check again{moved}"
         for table, target in zip(touched, targets, strict=True)
     ]
-    left = Counter(change.check for change in corrections if change.action == "keep" and change.label and change.check)
+    kept = [change.check for change in corrections if change.action == "keep" and change.label and change.check]
+    left = Counter("label-noise" if "label-noise" in check else check for check in kept)
     notes += [
-        f"{count:,} suggestions of {check} were not taken: read them, and write relabel in the rows to change"
-        + ("; --accept label-noise takes all" if "label-noise" in check else "")
+        f"{several(count, 'suggestion')} of {check} {'was' if count == 1 else 'were'} not taken: read them, and write "
+        f"relabel in the rows to change{'; --accept label-noise takes all' if check == 'label-noise' else ''}"
         for check, count in left.most_common()
     ]
     if to_classes:
@@ -210,7 +212,7 @@ def _from_recipe(target: Path, base: Path) -> str:
 
 @dataclass(frozen=True)
 class _Table:
-    part: Part
+    part: SourceTable
     rows: Rows
     ids: list[str]
 

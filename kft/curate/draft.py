@@ -101,7 +101,7 @@ class Lengths:
 
 
 @dataclass(frozen=True)
-class Written:
+class TokenLengths:
     """How long prompts and responses are, in tokens that are reckoned from words.
 
     Attributes:
@@ -122,7 +122,9 @@ class Written:
         return lengths_of_both(self.prompts, self.responses)
 
 
-def draft_recipe(look: Look, target: Path, backbone: DraftedBackbone, lengths: Lengths | Written | None = None) -> str:
+def draft_recipe(
+    look: Look, target: Path, backbone: DraftedBackbone, lengths: Lengths | TokenLengths | None = None
+) -> str:
     """Returns a commented recipe; its paths are relative to the recipe's own folder.
 
     Args:
@@ -216,8 +218,8 @@ def _other_columns(look: Look) -> str:
         lines.append(
             f"  # time: {_name(found.time)}    # {_seen(seen['time'])}: the oldest rows would be train, the newest test"
         )
-    if slices := [name for name in found.others if name.strip()]:
-        named = ", ".join(map(_name, slices))
+    if found.slices:
+        named = ", ".join(map(_name, found.slices))
         lines.append(f"  # slices: [{named}]    # not read by the model; figures by the values of each")
     return "\n".join(lines) + "\n"
 
@@ -230,8 +232,8 @@ def _name(column: str) -> str:
     return json.dumps(column, ensure_ascii=False)
 
 
-def _model(look: Look, lengths: Lengths | Written | None) -> str:
-    if isinstance(lengths, Written):
+def _model(look: Look, lengths: Lengths | TokenLengths | None) -> str:
+    if isinstance(lengths, TokenLengths):
         return model_lines(lengths.prompts, lengths.responses, chats=look.chats is not None)
     if lengths is None:
         return "  image: {fit: crop}             # the middle of each image; pad and stretch keep all of it\n"

@@ -16,9 +16,9 @@ from kft.data.class_folders import SplitFolders
 from kft.data.columns import guess_columns
 from kft.data.dialects import Dialect
 from kft.data.documents import holds_documents
-from kft.data.examples import Columns, Wanted
+from kft.data.examples import Columns, NamedColumns
 from kft.data.headers import drafted_columns, like_a_row
-from kft.data.parts import Part, name_parts, read_parts, require_separated, whole
+from kft.data.parts import SourceTable, name_parts, read_parts, require_separated, whole
 from kft.data.tables import Rows
 from kft.recipe.schema import DataSpec
 from kft.tasks.registry import TASKS, first_task
@@ -49,7 +49,7 @@ class FirstReading:
 
 
 def read_first(
-    parts: Sequence[Part], source: str, base: Path, task: str | None, named: Wanted, dialect: Dialect
+    parts: Sequence[SourceTable], source: str, base: Path, task: str | None, named: NamedColumns, dialect: Dialect
 ) -> FirstReading:
     """Reads what there is, as often as what was found says that it is to be read otherwise.
 
@@ -93,7 +93,7 @@ def read_first(
         spec = spec.model_copy(update={"columns": drafted_columns(rows, columns)})
         rows = read_parts(parts, name_parts(parts), spec, task=wanted, base=base)
         frame = whole(rows)
-        columns = guess_columns(frame, Wanted(), where=source, task=wanted)
+        columns = guess_columns(frame, NamedColumns(), where=source, task=wanted)
     columns = replace(columns, holds=rows[0].holds)
     wanted = wanted if task else task_of_labels(frame[columns.label], wanted) if columns.label in frame else wanted
     return FirstReading(rows, spec, wanted, columns, labels, chats, headless)

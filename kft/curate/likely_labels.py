@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from kft.curate.proposals import values_of
 from kft.data.columns import LABEL_NAMES
-from kft.data.examples import Columns, Wanted
+from kft.data.examples import Columns, NamedColumns
 from kft.data.label_columns import find_label_columns, join_columns, mark_columns
 from kft.data.likely_columns import find_alike, find_soft_columns
 from kft.data.soft_columns import SAID
@@ -22,7 +23,7 @@ MOST_CLASSES = 50
 
 
 def choose_label_columns(
-    frame: pd.DataFrame, task: Task, named: Wanted, *, asked: bool
+    frame: pd.DataFrame, task: Task, named: NamedColumns, *, asked: bool
 ) -> tuple[Task, tuple[str, ...]]:
     """Returns the task that a table's labels suit, and the columns that make a label together; none where one does.
 
@@ -37,7 +38,7 @@ def choose_label_columns(
     Example:
         >>> from kft.tasks.registry import TASKS
         >>> frame = pd.DataFrame({"text": ["a", "b"], "praise": ["1", "0"], "blame": ["1", "0"]})
-        >>> task, found = choose_label_columns(frame, TASKS.get("text-classification"), Wanted(), asked=False)
+        >>> task, found = choose_label_columns(frame, TASKS.get("text-classification"), NamedColumns(), asked=False)
         >>> task.name, found
         ('text-multi-label', ('praise', 'blame'))
     """
@@ -108,8 +109,8 @@ def about_guess(frame: pd.DataFrame, columns: Columns, task: Task) -> Iterator[s
         return
     others = []
     for name in frame.columns:
-        values = {as_text(cell).strip() for cell in frame[name]} if name not in columns.named else set()
-        if 2 <= len(values) <= min(MOST_CLASSES, len(frame) // 2) and "" not in values:
+        values = values_of([as_text(cell).strip() for cell in frame[name]]) if name not in columns.named else ()
+        if 2 <= len(values) <= min(MOST_CLASSES, len(frame) // 2):
             others.append((str(name), len(values)))
     if others:
         said = ", ".join(f"{name!r} ({count:,})" for name, count in others)

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from kft.curate.written import names_responses
-from kft.data.examples import Wanted
+from kft.data.examples import NamedColumns
 from kft.data.forms import looks_tagged
 from kft.data.image_paths import find_files
 from kft.data.images import SUFFIXES
@@ -31,7 +31,7 @@ FIRST = 10
 """So many cells tell whether a column names images."""
 
 
-def task_of_tables(rows: Sequence[Rows], named: Wanted) -> Task:
+def task_of_tables(rows: Sequence[Rows], named: NamedColumns) -> Task:
     """What the columns of tables look like, where nobody has named a task."""
     if names_images(rows):
         return first_task(files=True)
@@ -77,7 +77,7 @@ def tagging() -> Task:
     return found
 
 
-def _task_on_texts(frame: pd.DataFrame, named: Wanted) -> Task:
+def _task_on_texts(frame: pd.DataFrame, named: NamedColumns) -> Task:
     """Two columns that are called like two sides of a pair are one; otherwise texts are read one by one."""
     if named.pair is None and names_responses([str(name) for name in frame.columns]):
         return next(task for task in TASKS if task.kind.writes)

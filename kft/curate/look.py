@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 
 from kft.characters import several, shorten
-from kft.curate.beside import Beside, Train, find_beside
+from kft.curate.beside import OtherSplits, Train, find_beside
 from kft.curate.first_reading import read_first
 from kft.curate.likely_labels import about_guess, about_label_columns
 from kft.curate.likely_task import is_number, other_tasks
 from kft.curate.proposals import Proposals, propose
 from kft.curate.written import about_responses
 from kft.data.dialects import PLAIN, SIGNS, Dialect, dialect_of
-from kft.data.examples import Columns, Examples, RejectedRow, Wanted
+from kft.data.examples import Columns, Examples, NamedColumns, RejectedRow
 from kft.data.parts import is_pattern, open_source, parts_to_examples, whole
 from kft.data.soft_columns import SAID
 from kft.data.tables import Rows, unusable
@@ -39,7 +39,7 @@ MOST_OPENED = 1000
 SAMPLE = 1000
 """Texts whose tokens are counted, spread over all."""
 
-NOTHING = Wanted()
+NOTHING = NamedColumns()
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Look:
     numbers: tuple[float, ...]
     words: tuple[float, int]
     sample: tuple[str, ...]
-    beside: Beside
+    beside: OtherSplits
     test: Path | str | None
     dialect: Dialect
     unusable: tuple[tuple[str, int], ...]
@@ -168,7 +168,7 @@ def look_at(
     base: Path,
     locate: Callable[[str, Path], Path],
     task: str | None = None,
-    named: Wanted = NOTHING,
+    named: NamedColumns = NOTHING,
     dialect: Dialect = PLAIN,
 ) -> Look:
     """Reads a table or a folder as training will, guesses its columns and counts its labels.
@@ -199,7 +199,7 @@ def look_at(
     known = [] if examples.labels is None else list(examples.labels)
     numbers = tuple(map(float, known)) if wanted.kind.numeric else ()
     step = -(-len(inputs) // SAMPLE)
-    beside = Beside()
+    beside = OtherSplits()
     if len(paths) == 1 and not is_pattern(source, base):
         beside = find_beside(Train(paths[0], read.spec, wanted, columns, tuple(counts), opened))
     reasons = Counter(reason.split(":")[0] for reason in (*(row.reason for row in rejected), *beside.reasons))
@@ -323,8 +323,8 @@ def _warnings(task: Task, inputs: Sequence[str], counts: Counter[str], reasons: 
         )
     small = [name for name, count in counts.items() if count < FEW_ROWS]
     if small:
-        has = "has" if len(small) == 1 else "have"
-        yield f"{several(len(small), 'label')} {has} fewer than {FEW_ROWS} rows: {', '.join(small[:5])}"
+        has, more = "has" if len(small) == 1 else "have", f" and {len(small) - 5:,} more" if len(small) > 5 else ""
+        yield f"{several(len(small), 'label')} {has} fewer than {FEW_ROWS} rows: {', '.join(small[:5])}{more}"
     repeated = len(inputs) - len(set(inputs))
     if repeated and not task.reads.pairs:
         yield (

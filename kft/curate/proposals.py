@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from kft.curate.likely_task import is_number
 from kft.data.examples import Columns
 from kft.data.split_names import words_in
 from kft.errors import DataError
@@ -31,6 +32,8 @@ ROWS_EACH = 1.25
 """Rows of one value on average, below which nearly each row has its own: a name of rows, not of groups."""
 TIME_WORDS = {"date", "time", "datetime", "timestamp", "created", "updated", "day", "month", "year", "week", "when"}
 DATE = re.compile(r"\d{4}-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{1,2} \w{3,9} \d{4}|\w{3,9} \d{1,2}, \d{4}")
+MOST_PARTS = 50
+"""Different values of a column by which figures may be sliced; numbers may have more, as they are cut into thirds."""
 LOOKED_AT = 50
 """Cells in which a date is looked for before a whole column is read as dates."""
 
@@ -44,6 +47,7 @@ class Proposals:
         group: One whose values several rows share, such as a customer.
         time: One of dates.
         others: Every other one.
+        slices: Those of them by whose values figures may be shown.
         said: For people: each proposal with what was seen.
     """
 
@@ -51,6 +55,7 @@ class Proposals:
     group: str | None = None
     time: str | None = None
     others: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
     said: tuple[tuple[str, str], ...] = ()
 
 
@@ -64,19 +69,36 @@ def propose(frame: pd.DataFrame, columns: Columns) -> Proposals:
         ('ticket_id', 'customer')
     """
     found: dict[str, tuple[str, str]] = {}
+    parts = set()
     rest = [str(name) for name in frame.columns if name not in columns.named]
     for name in rest:
         cells = [as_text(value).strip() for value in frame[name]]
+        different = values_of(cells)
+        if len(different) > 1 and (len(different) <= MOST_PARTS or all(map(is_number, different))):
+            parts.add(name)
         for kind, said in _kinds(name, cells, frame):
             if kind not in found:
                 found[kind] = (name, said)
                 break
     taken = {name for name, _ in found.values()}
+    others = tuple(name for name in rest if name not in taken)
     return Proposals(
         **{kind: name for kind, (name, _) in found.items()},
-        others=tuple(name for name in rest if name not in taken),
+        others=others,
+        slices=tuple(name for name in others if name in parts and name.strip()),
         said=tuple((kind, f"column {name!r}, {said}") for kind, (name, said) in sorted(found.items())),
     )
+
+
+def values_of(cells: Sequence[str]) -> set[str]:
+    """Returns the different values of a column; none where most of its cells are empty.
+
+    Example:
+        >>> sorted(values_of(["b", "a", "", "b"])), values_of(["a", "", "", ""])
+        (['a', 'b'], set())
+    """
+    filled = [cell for cell in cells if cell]
+    return set(filled) if 2 * len(filled) >= len(cells) else set()
 
 
 def _kinds(name: str, cells: Sequence[str], frame: pd.DataFrame) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from kft.data.dialects import SIGNS, dialect_of, is_literal
-from kft.data.parts import Part
+from kft.data.parts import SourceTable
 from kft.data.reading import read_text
 from kft.data.tables import Rows
 from kft.recipe.schema import DataSpec
@@ -42,7 +42,7 @@ class Edit:
     made: Sequence[str] = ()
 
 
-def write_rows(part: Part, rows: Rows, target: Path, spec: DataSpec, edit: Edit) -> None:
+def write_rows(part: SourceTable, rows: Rows, target: Path, spec: DataSpec, edit: Edit) -> None:
     """Writes some rows of a table, in the form that the target's ending says, as UTF-8.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kft.data.exporting import LABEL, TEXT, Export, Reading, fits, scalars, single, text_key, unpacked
+from kft.data.exporting import LABEL, TEXT, AnnotationExport, Export, fits, scalars, single, text_key, unpacked
 from kft.data.json_rows import json_cell
 from kft.tasks.cells import as_text
 
@@ -18,7 +18,7 @@ def _is_argilla(frame: pd.DataFrame) -> bool:
     return "fields" in frame.columns and any(isinstance(cell, Mapping) for cell in frame["fields"][:5])
 
 
-def _read_argilla(reading: Reading) -> Export:
+def _read_argilla(reading: AnnotationExport) -> Export:
     several = 0
     rows: list[Mapping[str, Any] | None] = []
     for row in reading.frame.to_dict("records"):
@@ -71,7 +71,7 @@ def _answered(frame: pd.DataFrame) -> list[str]:
     return [str(name).removesuffix(".responses") for name in frame.columns if str(name).endswith(".responses")]
 
 
-def _read_argilla_table(reading: Reading) -> Export:
+def _read_argilla_table(reading: AnnotationExport) -> Export:
     rows: list[Mapping[str, Any] | None] = []
     several = 0
     for row in reading.frame.to_dict("records"):
@@ -99,7 +99,7 @@ def _is_argilla_1(frame: pd.DataFrame) -> bool:
     return {"annotation", "prediction"} <= names and bool(its_own) and bool(names & {TEXT, "inputs"})
 
 
-def _read_argilla_1(reading: Reading) -> Export:
+def _read_argilla_1(reading: AnnotationExport) -> Export:
     rows: list[Mapping[str, Any] | None] = []
     for row in reading.frame.to_dict("records"):
         text = row.get(TEXT) or (row.get("inputs") or {}).get(TEXT, "")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from kft.data.examples import Columns, Wanted
+from kft.data.examples import Columns, NamedColumns
 from kft.errors import DataError
 from kft.registry import nearest
 from kft.tasks.task import Task
@@ -29,7 +29,7 @@ FIRST = 20
 
 
 def guess_columns(
-    frame: pd.DataFrame, wanted: Wanted | Columns, *, where: str, task: Task, besides: Sequence[str] = ()
+    frame: pd.DataFrame, wanted: NamedColumns | Columns, *, where: str, task: Task, besides: Sequence[str] = ()
 ) -> Columns:
     """Finds the columns of inputs and labels.
 
@@ -50,7 +50,8 @@ def guess_columns(
     Example:
         >>> from kft.tasks.registry import TASKS
         >>> frame = pd.DataFrame({"body": ["It broke.", "It works.", "Hello"], "queue": ["a", "b", "a"]})
-        >>> guess_columns(frame, Wanted(label="queue"), where="tickets.csv", task=TASKS.get("text-classification"))
+        >>> named, task = NamedColumns(label="queue"), TASKS.get("text-classification")
+        >>> guess_columns(frame, named, where="tickets.csv", task=task)
         Columns(text='body', label='queue', guessed=('text',), pair=None, holds='')
     """
     names = [str(name) for name in frame.columns]

@@ -54,7 +54,7 @@ def dialect_of(spec: DataSpec, *, firm: bool = True) -> Dialect:
 
 
 @dataclass(frozen=True)
-class Cut:
+class TableLayout:
     """How a file's lines become cells.
 
     Attributes:
@@ -78,7 +78,7 @@ def shown(separator: str) -> str:
     return "a tab" if separator == "\t" else repr(separator)
 
 
-def find_cut(text: str, path: Path, dialect: Dialect) -> Cut:
+def find_cut(text: str, path: Path, dialect: Dialect) -> TableLayout:
     r"""Finds what parts the columns of a table.
 
     The file's ending says what is usual: a comma, or a tab. Another one is taken where the usual one does not part all
@@ -100,7 +100,9 @@ def find_cut(text: str, path: Path, dialect: Dialect) -> Cut:
     excel = _EXCEL.match(text)
     if excel and excel.group(1) in WORDS:
         named = excel.group(1)
-        return Cut(named, excel.end(), f"{path.name}: its first line says that columns are separated by {shown(named)}")
+        return TableLayout(
+            named, excel.end(), f"{path.name}: its first line says that columns are separated by {shown(named)}"
+        )
     asked = SIGNS[dialect.separator] if dialect.separator else None
     head, whole = text[:HEAD], len(text) <= HEAD
     plain = is_literal(path, "\t", dialect)
@@ -112,16 +114,18 @@ def find_cut(text: str, path: Path, dialect: Dialect) -> Cut:
         rivals = [sign for sign in fitting if sign != usual and _doubtful(head, usual, sign, dialect, whole)]
         if rivals:
             raise _ambiguous([usual, *rivals], path, head)
-        return Cut(usual)
+        return TableLayout(usual)
     if len(fitting) > 1:
         raise _ambiguous(fitting, path, head)
     if not fitting and len(_first(head, usual)) == 1 and dialect.columns is None:
         # No separator fits every row: the one that the header has lets the error name the row.
         fitting = [sign for sign in WORDS if sign != usual and len(_first(head, sign)) > 1][:1]
     if not fitting:
-        return Cut(usual)
+        return TableLayout(usual)
     (found,) = fitting
-    return Cut(found, 0, f"{path.name}: columns are separated by {shown(found)} (data.separator: {WORDS[found]})")
+    return TableLayout(
+        found, 0, f"{path.name}: columns are separated by {shown(found)} (data.separator: {WORDS[found]})"
+    )
 
 
 def first_cells(text: str, path: Path, dialect: Dialect) -> list[str]:
@@ -135,13 +139,13 @@ def first_cells(text: str, path: Path, dialect: Dialect) -> list[str]:
     return [cell.strip() for cell in _first(text[cut.start :][:HEAD], cut.separator)]
 
 
-def _as_asked(asked: str, fitting: Sequence[str], first: Sequence[str], path: Path, dialect: Dialect) -> Cut:
+def _as_asked(asked: str, fitting: Sequence[str], first: Sequence[str], path: Path, dialect: Dialect) -> TableLayout:
     others = [sign for sign in fitting if sign != asked]
     if asked in fitting or len(first) > 1 or len(others) != 1:
-        return Cut(asked)
+        return TableLayout(asked)
     (other,) = others
     if not dialect.firm:
-        return Cut(
+        return TableLayout(
             other, 0, f"{path.name}: columns are separated by {shown(other)}, not by {shown(asked)} as in training"
         )
     raise DataError(

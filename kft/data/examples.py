@@ -17,7 +17,7 @@ Input = str | tuple[str, str] | Path
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NamedColumns:
     """Which columns a person named, as those of ``Columns``; what is None is guessed."""
 
     text: str | None = None

@@ -33,7 +33,7 @@ class Export:
 
 
 @dataclass(frozen=True)
-class Reading:
+class AnnotationExport:
     """An export that is read: its rows, and for which task.
 
     Attributes:

@@ -10,7 +10,18 @@ from typing import Any, NoReturn
 import pandas as pd
 
 from kft.data import argilla
-from kft.data.exporting import LABEL, TEXT, Export, Reading, cells_of, is_spans, scalars, single, text_key, unpacked
+from kft.data.exporting import (
+    LABEL,
+    TEXT,
+    AnnotationExport,
+    Export,
+    cells_of,
+    is_spans,
+    scalars,
+    single,
+    text_key,
+    unpacked,
+)
 from kft.data.json_rows import json_cell
 from kft.tasks.cells import as_text
 from kft.tasks.task import Task
@@ -33,7 +44,7 @@ def take_out(frame: pd.DataFrame, task: Task, where: str, *, unlabelled: bool) -
     """
     for known, read in _TOOLS:
         if known(frame):
-            return read(Reading(frame, task, where, unlabelled))
+            return read(AnnotationExport(frame, task, where, unlabelled))
     return None
 
 
@@ -47,7 +58,7 @@ def _is_prodigy(frame: pd.DataFrame) -> bool:
     return bool(answers) and answers <= ANSWERS and TEXT in names and bool(its_own)
 
 
-def _read_prodigy(reading: Reading) -> Export:
+def _read_prodigy(reading: AnnotationExport) -> Export:
     frame, tool = reading.frame, "Prodigy"
     counts = Counter(as_text(cell) for cell in frame["answer"])
     rows: list[Mapping[str, Any] | None] = []
@@ -74,7 +85,7 @@ def _is_studio(frame: pd.DataFrame) -> bool:
     return "data" in frame.columns and any(isinstance(cell, Mapping) for cell in frame["data"][:5])
 
 
-def _read_studio(reading: Reading) -> Export:
+def _read_studio(reading: AnnotationExport) -> Export:
     tool, several = "Label Studio", 0
     rows: list[Mapping[str, Any] | None] = []
     for row in reading.frame.to_dict("records"):
@@ -99,7 +110,7 @@ def _read_studio(reading: Reading) -> Export:
     return reading.made(tool, rows, notes)
 
 
-def _studio_value(reading: Reading, results: Sequence[Any]) -> Any:
+def _studio_value(reading: AnnotationExport, results: Sequence[Any]) -> Any:
     """Returns one annotation's label for the task; None where it says nothing of it."""
     spans: list[dict[str, Any]] = []
     choices: dict[str, list[Any]] = {}
@@ -137,7 +148,7 @@ def _studio_value(reading: Reading, results: Sequence[Any]) -> Any:
     return single(names) if names or reading.form == "set" else None
 
 
-def _wrong(reading: Reading, what: str, task: str) -> NoReturn:
+def _wrong(reading: AnnotationExport, what: str, task: str) -> NoReturn:
     reading.refuse("Label Studio", what, f"--task {task}, which they are for")
 
 
@@ -145,7 +156,7 @@ def _is_studio_min(frame: pd.DataFrame) -> bool:
     return len(_STUDIO & set(frame.columns)) >= 2 and "data" not in frame.columns
 
 
-def _read_studio_min(reading: Reading) -> Export:
+def _read_studio_min(reading: AnnotationExport) -> Export:
     meta = {"id", "created_at", "updated_at", "predictions", "total_annotations", *_STUDIO}
     rows: list[Mapping[str, Any] | None] = []
     for row in reading.frame.to_dict("records"):
@@ -170,7 +181,7 @@ def _is_categories(frame: pd.DataFrame) -> bool:
     return "cats" in frame.columns and any(isinstance(cell, Mapping) for cell in frame["cats"][:5])
 
 
-def _read_categories(reading: Reading) -> Export:
+def _read_categories(reading: AnnotationExport) -> Export:
     rows: list[Mapping[str, Any] | None] = []
     for row in reading.frame.to_dict("records"):
         cats = row.pop("cats")
@@ -188,7 +199,7 @@ def _share(value: Any) -> float:
         return 0.0
 
 
-_TOOLS: tuple[tuple[Callable[[pd.DataFrame], bool], Callable[[Reading], Export]], ...] = (
+_TOOLS: tuple[tuple[Callable[[pd.DataFrame], bool], Callable[[AnnotationExport], Export]], ...] = (
     (_is_prodigy, _read_prodigy),
     (_is_studio, _read_studio),
     (_is_studio_min, _read_studio_min),

@@ -30,7 +30,7 @@ FIRST = 20
 
 
 @dataclass(frozen=True)
-class Form:
+class FileContent:
     """A file that was read.
 
     Attributes:
@@ -52,7 +52,7 @@ def read_form(
     *,
     dialect: Dialect = PLAIN,
     unlabelled: bool = False,
-) -> Form:
+) -> FileContent:
     """Reads a file or takes a DataFrame, and finds the texts and labels in it, whatever its form.
 
     Args:
@@ -65,12 +65,12 @@ def read_form(
         DataError: It cannot be read, or is of a form that is known and not read.
     """
     where = "the DataFrame" if isinstance(source, pd.DataFrame) else str(source)
-    form = _read_file(source, task, dialect) if isinstance(source, Path) else Form(open_table(source).frame)
+    form = _read_file(source, task, dialect) if isinstance(source, Path) else FileContent(open_table(source).frame)
     if task.reads.files or form.name == SENTENCES:
         return form
     export = take_out(form.frame, task, where, unlabelled=unlabelled)
     if export is not None:
-        form = Form(export.frame, (*form.notes, *export.notes), export.tool)
+        form = FileContent(export.frame, (*form.notes, *export.notes), export.tool)
     if not task.kind.learning.per_token:
         return form
     sentences = group_words(form.frame, where) if export is None else None
@@ -79,7 +79,7 @@ def read_form(
     return replace(form, frame=_with_lists(form.frame, where))
 
 
-def _read_file(path: Path, task: Task, dialect: Dialect) -> Form:
+def _read_file(path: Path, task: Task, dialect: Dialect) -> FileContent:
     refuse_unread(path)
     suffix, tagging = path.suffix.lower(), task.kind.learning.per_token
     if suffix in SUFFIXES and not tagging:
@@ -94,21 +94,21 @@ def _read_file(path: Path, task: Task, dialect: Dialect) -> Form:
         loaded = load_text(path, dialect.encoding)
         said = (loaded.note,) if loaded.note else ()
         if suffix == ".json" or (suffix == ".jsonl" and loaded.text.lstrip()[:1] == "["):
-            return Form(read_json(loaded.text, path), said, "JSON")
+            return FileContent(read_json(loaded.text, path), said, "JSON")
         if suffix != ".jsonl":
             sentences = read_sentences(loaded.text, path, dialect.columns)
             if sentences is not None:
                 return _said(sentences, said)
     table = open_table(path, dialect)
     frame = as_drawn(table.frame) if table.separator else table.frame
-    return Form(frame, table.notes, table=table)
+    return FileContent(frame, table.notes, table=table)
 
 
-def _said(frame: pd.DataFrame, notes: tuple[str, ...] = ()) -> Form:
+def _said(frame: pd.DataFrame, notes: tuple[str, ...] = ()) -> FileContent:
     listed = [name for name in frame.columns if isinstance(frame[name].iloc[0], list)]
     words = sum(map(len, frame[listed[0]]))
     note = f"one word a row: {words:,} words in {len(frame):,} sentences, columns {', '.join(map(str, frame.columns))}"
-    return Form(frame, (*notes, note), SENTENCES)
+    return FileContent(frame, (*notes, note), SENTENCES)
 
 
 def _with_lists(frame: pd.DataFrame, where: str) -> pd.DataFrame:

@@ -27,7 +27,7 @@ ORDER = (BACKSLASHES, FORM, CASE, ENDING, OTHER_ENDING)
 
 
 @dataclass(frozen=True)
-class Found:
+class ImagePaths:
     """Where the images of a table are.
 
     Attributes:
@@ -77,7 +77,7 @@ class _Folders:
         return f"{found[0]} is there" if len(found) == 1 else ""
 
 
-def find_files(cells: Sequence[str], folder: Path) -> Found:
+def find_files(cells: Sequence[str], folder: Path) -> ImagePaths:
     r"""Finds the files that cells name.
 
     Args:
@@ -99,7 +99,7 @@ def find_files(cells: Sequence[str], folder: Path) -> Found:
         for way in () if problem else how:
             ways[way].append((cell, os.path.relpath(path, folder)))
     notes = tuple(_note(way, ways[way]) for way in ORDER if way in ways)
-    return Found(paths, problems, notes)
+    return ImagePaths(paths, problems, notes)
 
 
 def _note(way: str, found: Sequence[tuple[str, str]]) -> str:

@@ -19,7 +19,7 @@ from kft.data.documents import ALONE, DOCUMENT, DOCUMENTS, open_documents, read_
 from kft.data.examples import Columns, Examples, Input
 from kft.data.image_paths import find_files
 from kft.data.images import SUFFIXES, check_images
-from kft.data.parts import Part, name_parts, parts_to_examples, read_parts, title
+from kft.data.parts import SourceTable, name_parts, parts_to_examples, read_parts, title
 from kft.data.passages import as_passages, passages_of
 from kft.data.reading import SUFFIXES as TABLES
 from kft.data.reading import load_text
@@ -36,7 +36,7 @@ from kft.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class Given:
+class RawInputs:
     """What is to be answered.
 
     Attributes:
@@ -44,7 +44,7 @@ class Given:
         table: The columns they came with, one row an input: those of the table, or what a folder's images or a file's
             lines are called.
         notes: What was guessed in reading them, one sentence each.
-        form: Empty where the rows are those of a table; else what it is; see ``kft.data.forms.Form``.
+        form: Empty where the rows are those of a table; else what it is; see ``kft.data.forms.FileContent``.
     """
 
     inputs: list[Input]
@@ -61,7 +61,7 @@ def read_inputs(
     column: str,
     pair: str | None = None,
     unusable: Literal["error", "keep"] = "error",
-) -> Given:
+) -> RawInputs:
     """Returns the inputs of a table or folder, in order.
 
     Args:
@@ -82,7 +82,7 @@ def read_inputs(
     if task.reads.files and not _is_image_source(source):
         found = find_files(raw, image_folder(source, Path.cwd()))
         raw, notes = found.paths, (*notes, *found.notes)
-    return Given(require_inputs(raw, task, where, spec, unusable), table, notes, form)
+    return RawInputs(require_inputs(raw, task, where, spec, unusable), table, notes, form)
 
 
 def _is_image_source(source: Path | pd.DataFrame) -> bool:
@@ -305,7 +305,7 @@ def in_words(rows: Iterable[int], most: int = 20) -> str:
     return ", ".join(listed[:most]) + (" ..." if len(listed) > most else "")
 
 
-def with_passages(given: Given, column: str, where: str) -> Given:
+def with_passages(given: RawInputs, column: str, where: str) -> RawInputs:
     """Returns the same with each prompt's passages, which a column holds; see ``kft.data.passages``.
 
     Args:
@@ -336,7 +336,7 @@ def _problem(given: Any) -> str:
 
 
 def load_labelled(
-    parts: Sequence[Part],
+    parts: Sequence[SourceTable],
     spec: DataSpec,
     task: Task,
     *,

@@ -28,7 +28,7 @@ Locate = Callable[[str, Path], Path]
 
 
 @dataclass(frozen=True)
-class Part:
+class SourceTable:
     """One table of a source.
 
     Attributes:
@@ -52,10 +52,10 @@ class SourceKind:
     """
 
     fits: Callable[[str, Path], bool]
-    open: Callable[[str, Path], list[Part]]
+    open: Callable[[str, Path], list[SourceTable]]
 
 
-def open_source(source: str | Sequence[str], base: Path, locate: Locate) -> tuple[Part, ...]:
+def open_source(source: str | Sequence[str], base: Path, locate: Locate) -> tuple[SourceTable, ...]:
     """Finds the tables of a source: one, or several for a list, a glob, or splits of tensorflow-datasets in a sum.
 
     Args:
@@ -94,31 +94,31 @@ def open_source(source: str | Sequence[str], base: Path, locate: Locate) -> tupl
     return parts
 
 
-def _open_one(source: str, base: Path, locate: Locate) -> list[Part]:
+def _open_one(source: str, base: Path, locate: Locate) -> list[SourceTable]:
     kind = next((kind for kind in SOURCES if kind.fits(source, base)), None)
     if kind is not None:
         return kind.open(source, base)
     path = locate(source, base)
-    return [Part(path, path)]
+    return [SourceTable(path, path)]
 
 
-def _open_tfds(source: str, base: Path) -> list[Part]:
+def _open_tfds(source: str, base: Path) -> list[SourceTable]:
     from kft.data.tfds import images_folder, read_tfds
 
-    return [Part(place, frame, images_folder()) for place, frame in read_tfds(source, base)]
+    return [SourceTable(place, frame, images_folder()) for place, frame in read_tfds(source, base)]
 
 
-def _open_url(source: str, base: Path) -> list[Part]:
+def _open_url(source: str, base: Path) -> list[SourceTable]:
     path = fetch_remote(source)
-    return [Part(path, path)]
+    return [SourceTable(path, path)]
 
 
-def _open_glob(pattern: str, base: Path) -> list[Part]:
+def _open_glob(pattern: str, base: Path) -> list[SourceTable]:
     asked = pattern
     base, pattern = _without_folders(pattern, base)
     found = sorted(glob.glob(pattern, root_dir=base, recursive=True))
     if found:
-        return [Part(base / name, base / name) for name in found]
+        return [SourceTable(base / name, base / name) for name in found]
     folder = base / pattern
     while not os.path.isdir(folder):
         folder = folder.parent
@@ -164,12 +164,12 @@ SOURCES.register(
 )
 
 
-def name_parts(parts: Sequence[Part]) -> dict[Path, str]:
+def name_parts(parts: Sequence[SourceTable]) -> dict[Path, str]:
     """Names each place for ids: as few of its last parts as tell all of them apart.
 
     Example:
         >>> paths = [Path("/data/a/rows.csv"), Path("/data/b/rows.csv")]
-        >>> list(name_parts([Part(path, path) for path in paths]).values())
+        >>> list(name_parts([SourceTable(path, path) for path in paths]).values())
         ['a/rows.csv', 'b/rows.csv']
     """
     places = dict.fromkeys(part.place for part in parts)
@@ -181,7 +181,7 @@ def name_parts(parts: Sequence[Part]) -> dict[Path, str]:
 
 
 def read_parts(
-    parts: Sequence[Part], names: dict[Path, str], spec: DataSpec, *, task: Task, base: Path, firm: bool = True
+    parts: Sequence[SourceTable], names: dict[Path, str], spec: DataSpec, *, task: Task, base: Path, firm: bool = True
 ) -> tuple[Rows, ...]:
     """Reads the tables of a source, which must all have the same columns, and makes their column of labels.
 
@@ -201,7 +201,7 @@ def read_parts(
 
 
 def read_tables(
-    parts: Sequence[Part], names: dict[Path, str], spec: DataSpec, *, task: Task, base: Path, firm: bool = True
+    parts: Sequence[SourceTable], names: dict[Path, str], spec: DataSpec, *, task: Task, base: Path, firm: bool = True
 ) -> tuple[Rows, ...]:
     """Reads the tables of a source as they are; see ``read_parts``."""
     read = tuple(_read(part, names[part.place], spec, task, base, firm) for part in parts)
@@ -224,7 +224,7 @@ def read_tables(
     return read
 
 
-def require_separated(parts: Sequence[Part], spec: DataSpec) -> None:
+def require_separated(parts: Sequence[SourceTable], spec: DataSpec) -> None:
     """Refuses ``data.separator`` where it would say nothing: no file of these is text with separators.
 
     Raises:
@@ -264,7 +264,7 @@ def _require_one_separator(read: Sequence[Rows]) -> None:
             )
 
 
-def _read(part: Part, name: str, spec: DataSpec, task: Task, base: Path, firm: bool) -> Rows:
+def _read(part: SourceTable, name: str, spec: DataSpec, task: Task, base: Path, firm: bool) -> Rows:
     if part.images is not None:
         assert isinstance(part.table, pd.DataFrame)
         return Rows(name, part.table, part.images, numbered=True)

@@ -19,7 +19,7 @@ from kft.data.columns import require_column
 from kft.data.dialects import PLAIN, Dialect
 from kft.data.documents import DOCUMENT, holds_documents, read_documents
 from kft.data.examples import Columns, Examples, Input, RejectedRow
-from kft.data.forms import Form, read_form
+from kft.data.forms import FileContent, read_form
 from kft.data.image_paths import find_files
 from kft.data.images import check_images
 from kft.data.passages import as_passages
@@ -48,7 +48,7 @@ class Rows:
         folder: Where relative paths of images start.
         numbered: Whether rows have numbers for ids where images elsewhere have their paths.
         notes: What was guessed in reading it, one sentence each.
-        form: Empty where the file is a table with these rows; else what it is; see ``kft.data.forms.Form``.
+        form: Empty where the file is a table with these rows; else what it is; see ``kft.data.forms.FileContent``.
         table: How its file is written; None where no file is a table as it is.
         holds: What the columns hold that its labels are made of; see ``kft.data.soft_columns``. Empty where one does.
     """
@@ -69,7 +69,7 @@ def read_source(
     *,
     dialect: Dialect = PLAIN,
     unlabelled: bool = False,
-) -> Form:
+) -> FileContent:
     """Reads a table of whatever form, or a folder with one subfolder a class: of images, or of documents.
 
     Args:
@@ -85,10 +85,12 @@ def read_source(
         return read_form(source, task, dialect=dialect, unlabelled=unlabelled)
     if not task.reads.files:
         return _documents(source, task)
-    return Form(pd.DataFrame(find_by_class(source), columns=pd.Index([IMAGE, LABEL], dtype=object), dtype=object))
+    return FileContent(
+        pd.DataFrame(find_by_class(source), columns=pd.Index([IMAGE, LABEL], dtype=object), dtype=object)
+    )
 
 
-def _documents(folder: Path, task: Task) -> Form:
+def _documents(folder: Path, task: Task) -> FileContent:
     """Reads a folder of documents by class.
 
     Raises:
@@ -105,7 +107,7 @@ def _documents(folder: Path, task: Task) -> Form:
     frame = read_documents(folder)
     count = Counter(Path(path).suffix.lower() for path in frame[DOCUMENT])
     note = f"{len(frame):,} documents: " + ", ".join(f"{number:,} {suffix}" for suffix, number in count.most_common())
-    return Form(frame, (note,), DOCUMENT)
+    return FileContent(frame, (note,), DOCUMENT)
 
 
 def image_folder(source: Path | pd.DataFrame, base: Path) -> Path:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from kft.data.examples import Columns, Examples, RejectedRow
 from kft.data.inputs import find_unusable, read_inputs
-from kft.data.parts import Part
+from kft.data.parts import SourceTable
 from kft.data.tables import Rows, refuse_repeated, row_groups, row_ids
 from kft.recipe.schema import DataSpec
 from kft.tasks.cells import as_objects
@@ -18,7 +18,7 @@ from kft.tasks.task import Task
 
 
 def read_unlabelled(
-    parts: Sequence[Part], names: Mapping[Path, str], spec: DataSpec, *, task: Task, columns: Columns
+    parts: Sequence[SourceTable], names: Mapping[Path, str], spec: DataSpec, *, task: Task, columns: Columns
 ) -> tuple[Examples, tuple[RejectedRow, ...]]:
     """Reads tables, text files of one text a line, or folders of images.
 
@@ -47,7 +47,7 @@ def read_unlabelled(
 
 
 def _read_one(
-    part: Part, name: str, spec: DataSpec, task: Task, columns: Columns
+    part: SourceTable, name: str, spec: DataSpec, task: Task, columns: Columns
 ) -> tuple[Examples, list[RejectedRow]]:
     given = read_inputs(_with_paths(part, columns), task, spec, column=columns.text, pair=columns.pair, unusable="keep")
     rows = Rows(name, given.table, numbered=part.images is not None)
@@ -66,7 +66,7 @@ def _read_one(
     return examples, rejected
 
 
-def _with_paths(part: Part, columns: Columns) -> Path | pd.DataFrame:
+def _with_paths(part: SourceTable, columns: Columns) -> Path | pd.DataFrame:
     """Returns a table as it is; of images that tensorflow-datasets has, with paths that mean the same anywhere."""
     if part.images is None or not isinstance(part.table, pd.DataFrame):
         return part.table

@@ -23,7 +23,7 @@ LAST = (
 
 
 @dataclass(frozen=True)
-class Part:
+class BundlePart:
     """Files that some artifacts need beside those that all do.
 
     Attributes:
@@ -38,18 +38,18 @@ class Part:
 
 
 PARTS = (
-    Part((), ("tokenizers>=0.23,<0.24",), lambda about: about.reader.kind != "image"),
-    Part(
+    BundlePart((), ("tokenizers>=0.23,<0.24",), lambda about: about.reader.kind != "image"),
+    BundlePart(
         ("kft.data.images", "kft.deploy.runner.reading_images"),
         ("pillow>=12.3,<13",),
         lambda about: about.reader.kind == "image",
     ),
-    Part(
+    BundlePart(
         ("kft.tasks.words", "kft.tasks.word_shapes", "kft.deploy.runner.reading_words"),
         ("regex>=2026.11,<2027",),
         lambda about: about.answers == "spans",
     ),
-    Part(
+    BundlePart(
         ("kft.recipe.personal_kinds", "kft.data.personal"),
         ("phonenumbers>=9.0.43,<10", "python-stdnum>=2.2,<3"),
         lambda about: bool(about.reader.redact),

@@ -12,7 +12,7 @@ import numpy as np
 
 from kft.deploy.cost_of_search import FoundTwice
 from kft.deploy.parity import decided
-from kft.deploy.reference import Reference
+from kft.deploy.reference import ReferenceAnswers
 from kft.deploy.runner.model import Model, open_model
 from kft.deploy.runner.trace import Stages
 from kft.errors import GateError
@@ -36,7 +36,7 @@ ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredTwice:
     """The same rows, answered twice.
 
     Attributes:
@@ -49,12 +49,14 @@ class Answered:
 
     test: Examples
     of: int
-    evaluated: Reference
+    evaluated: ReferenceAnswers
     found: Stages
     searched: FoundTwice | None = None
 
 
-def measure_cost(answered: Answered, artifact: Artifact, how: str, sizes: tuple[Footprint, Footprint]) -> Quantized:
+def measure_cost(
+    answered: AnsweredTwice, artifact: Artifact, how: str, sizes: tuple[Footprint, Footprint]
+) -> Quantized:
     """Measures what quantizing changed; without gates.
 
     Args:
@@ -88,27 +90,27 @@ def measure_cost(answered: Answered, artifact: Artifact, how: str, sizes: tuple[
     )
 
 
-def _probabilities(artifact: Artifact, answered: Answered) -> Any:
+def _probabilities(artifact: Artifact, answered: AnsweredTwice) -> Any:
     return np.stack([row["probabilities"] for row in answered.found.outputs])
 
 
-def _labels(artifact: Artifact, answered: Answered) -> Any:
+def _labels(artifact: Artifact, answered: AnsweredTwice) -> Any:
     probabilities, thresholds = _probabilities(artifact, answered), artifact.decisions.labels
     return probabilities if thresholds is None else thresholds.centred(probabilities)
 
 
-def _spans(artifact: Artifact, answered: Answered) -> Any:
+def _spans(artifact: Artifact, answered: AnsweredTwice) -> Any:
     offsets = answered.evaluated.offsets
     own = zip(answered.found.outputs, offsets, strict=True)  # tokens behind a text's own are padding
     return artifact.kind.judging.answers([row["logits"][: len(places)] for row, places in own], artifact.space, offsets)
 
 
-def _ranks(artifact: Artifact, answered: Answered) -> Any:
+def _ranks(artifact: Artifact, answered: AnsweredTwice) -> Any:
     assert answered.searched is not None  # somebody has looked for them
     return answered.searched.after
 
 
-JUDGED: dict[str, Callable[[Artifact, Answered], Any]] = {
+JUDGED: dict[str, Callable[[Artifact, AnsweredTwice], Any]] = {
     "class": _probabilities,
     "set": _labels,
     "number": lambda artifact, answered: np.stack([row["value"] for row in answered.found.outputs]),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kft.answer.artifact import Artifact
-from kft.records.shipped import Reading
+from kft.records.shipped import Preprocessing
 
 
-def reading_of(artifact: Artifact) -> Reading:
+def reading_of(artifact: Artifact) -> Preprocessing:
     """Returns all that decides what a model is given of a raw input."""
     reader, spec = artifact.reader, artifact.spec
     reads = reader.task.reads
-    reading = Reading(kind="text-pair" if reads.pairs else reads.name, apart=reads.apart)
+    reading = Preprocessing(kind="text-pair" if reads.pairs else reads.name, apart=reads.apart)
     if reader.sizing is not None:
         return replace(reading, **vars(reader.sizing))
     data, windows = spec.data, reader.windows

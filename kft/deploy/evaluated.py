@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kft.answer.load import Run
 from kft.deploy.near import Near
-from kft.deploy.reference import Reference
+from kft.deploy.reference import ReferenceAnswers
 from kft.errors import ParityError
 from kft.records.csv_file import read_table
 
@@ -14,7 +14,7 @@ WRITTEN = 1e-5
 """Figures stand in predictions.csv with six digits."""
 
 
-def require_as_evaluated(run: Run, ids: Sequence[object], reference: Reference, near: Near) -> None:
+def require_as_evaluated(run: Run, ids: Sequence[object], reference: ReferenceAnswers, near: Near) -> None:
     """Refuses to ship what does not answer its own test split as it did when it was evaluated.
 
     Vectors alone say nothing of what they found among documents, and stand in no file: they are not looked at.

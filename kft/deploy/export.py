@@ -14,11 +14,11 @@ import numpy as np
 
 from kft.answer.load import Run, load_artifact
 from kft.deploy.bundle import packages_for, run_script
-from kft.deploy.cost import Answered, failures, gates_of, measure_cost, measure_footprints, pass_gates
+from kft.deploy.cost import AnsweredTwice, failures, gates_of, measure_cost, measure_footprints, pass_gates
 from kft.deploy.cost_of_search import FoundTwice, draw_documents, find_twice
 from kft.deploy.described import reading_of
 from kft.deploy.evaluated import require_as_evaluated
-from kft.deploy.formats.format import Format, Source
+from kft.deploy.formats.format import ExportInput, Format
 from kft.deploy.near import Near
 from kft.deploy.parity import answered_alone, hold_reading, hold_to
 from kft.deploy.place import building
@@ -165,7 +165,7 @@ def _begin(admitted: Admitted, format_: Format, progress: Progress, folders: tup
 def _write(making: _Making) -> About:
     """Writes the model and what reads for it; returns what is said of it so far."""
     format_, how, folder = making.format, making.admitted.quantize, making.folder
-    source = Source(making.graph, making.artifact, list(making.test.inputs)[:GOLDEN])
+    source = ExportInput(making.graph, making.artifact, list(making.test.inputs)[:GOLDEN])
     quantization = format_.quantization(how) if how else None
     with quiet_stderr():  # converters start sessions of their own; what they say is shown if they fail
         written = format_.write(source, making.whole)
@@ -208,7 +208,7 @@ def _proven(making: _Making, about: About) -> About:
         about = replace(about, parity=Parity(*counts, near.tolerance, verdict.largest, verdict.borderline))
     making.progress.note(_refer(admitted, making.artifact, about, folder, found))
     if admitted.quantize:
-        about = _with_cost(making, about, Answered(test, of, reference, found))
+        about = _with_cost(making, about, AnsweredTwice(test, of, reference, found))
     return about
 
 
@@ -244,7 +244,7 @@ def _refer(admitted: Admitted, artifact: Artifact, about: About, folder: Path, f
     return f"reference  {len(made.gauges)} gauges of {rows}, {size / 1e6:.2f} MB, for kft monitor"
 
 
-def _with_cost(making: _Making, about: About, answered: Answered) -> About:
+def _with_cost(making: _Making, about: About, answered: AnsweredTwice) -> About:
     """Returns what is said of a quantized artifact, with what that costs.
 
     Raises:
@@ -260,7 +260,7 @@ def _with_cost(making: _Making, about: About, answered: Answered) -> About:
     return replace(about, quantized=replace(cost, gates=gates), forced=forced)
 
 
-def _searched(making: _Making, about: About, corpus: Corpus, answered: Answered) -> FoundTwice:
+def _searched(making: _Making, about: About, corpus: Corpus, answered: AnsweredTwice) -> FoundTwice:
     labels = list(answered.test.labels if answered.test.labels is not None else ())
     documents = draw_documents(corpus, labels, making.admitted.run.recipe.spec.seed)
     making.progress.note(f"documents  {len(documents):,} of {len(corpus):,} given vectors by both")

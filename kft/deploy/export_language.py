@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kft.answer.load import load_artifact
-from kft.answer.write import Written, make_writer
+from kft.answer.write import Completion, make_writer
 from kft.deploy.export import GOLDEN, Admitted, draw_rows
 from kft.deploy.formats.language import LanguageFormat
 from kft.deploy.parity import run_alone
@@ -24,7 +24,7 @@ from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import ADAPTED
 from kft.records.csv_file import read_table
 from kft.records.files import utc_now, write_file
-from kft.records.shipped import About, Parity, Reading, write_about
+from kft.records.shipped import About, Parity, Preprocessing, write_about
 from kft.split.labels import prompts_of
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ SIDE = Path(__file__).with_name("language_side.py")
 
 
 @dataclass(frozen=True)
-class Said:
+class ReferenceCompletion:
     """What a model writes to one prompt, and how likely it holds tokens to be.
 
     Attributes:
@@ -61,7 +61,7 @@ class Said:
     read: np.ndarray
     ids: np.ndarray
     said: np.ndarray
-    written: Written
+    written: Completion
     asked: np.ndarray
     logits: np.ndarray
     total: np.ndarray
@@ -154,7 +154,9 @@ def _require_fits(spec: RecipeSpec, format_: LanguageFormat) -> None:
         )
 
 
-def speak(artifact: Artifact, prompts: Sequence[Any], like: Sequence[Said] = ()) -> list[Said]:
+def speak(
+    artifact: Artifact, prompts: Sequence[Any], like: Sequence[ReferenceCompletion] = ()
+) -> list[ReferenceCompletion]:
     """Returns what a model writes to prompts, with its logits along the way.
 
     Args:
@@ -184,11 +186,11 @@ def speak(artifact: Artifact, prompts: Sequence[Any], like: Sequence[Said] = ())
         text = "" if reader.chat else reader.template.replace(PLACE, texts[row])
         read = np.array(reader.tokenizer.tokenizer.encode(text).ids, np.int32)
         at = np.take_along_axis(logits, asked, axis=1)
-        found.append(Said(texts[row], text, read, ids[row], own, written, asked, at, total))
+        found.append(ReferenceCompletion(texts[row], text, read, ids[row], own, written, asked, at, total))
     return found
 
 
-def _require_as_evaluated(admitted: Admitted, names: Sequence[object], said: Sequence[Said]) -> None:
+def _require_as_evaluated(admitted: Admitted, names: Sequence[object], said: Sequence[ReferenceCompletion]) -> None:
     """Refuses a run that does not write to its test rows what predictions.csv says."""
     if not admitted.run.recipe.spec.evaluate.write:
         return
@@ -210,7 +212,9 @@ def _plain(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
-def _held(artifact: Artifact, folder: Path, format_: LanguageFormat, said: Sequence[Said]) -> tuple[float, int, int]:
+def _held(
+    artifact: Artifact, folder: Path, format_: LanguageFormat, said: Sequence[ReferenceCompletion]
+) -> tuple[float, int, int]:
     """Holds what was written to what was evaluated; see ``hold_said``."""
     reader = artifact.reader.writing
     assert reader is not None
@@ -233,13 +237,13 @@ def _held(artifact: Artifact, folder: Path, format_: LanguageFormat, said: Seque
     return hold_said(whole, run_alone([str(SIDE), str(folder.resolve()), format_.library], rows, uses))
 
 
-def _row(said: Said) -> dict[str, Any]:
+def _row(said: ReferenceCompletion) -> dict[str, Any]:
     """Returns an answer as ``language_side.py`` takes and gives it."""
     arrays = {name: getattr(said, name).tolist() for name in ("ids", "said", "logits", "total", "read")}
     return {"prompt": said.text, "text": said.written.text, **arrays}
 
 
-def hold_said(expected: Sequence[Said], found: Sequence[Mapping[str, Any]]) -> tuple[float, int, int]:
+def hold_said(expected: Sequence[ReferenceCompletion], found: Sequence[Mapping[str, Any]]) -> tuple[float, int, int]:
     """Compares what two libraries make of the same prompts: tokens, logits, texts.
 
     Args:
@@ -272,7 +276,7 @@ def hold_said(expected: Sequence[Said], found: Sequence[Mapping[str, Any]]) -> t
     return largest, ties, seams
 
 
-def _otherwise(step: str, said: Said, expected: Any, received: Any) -> ParityError:
+def _otherwise(step: str, said: ReferenceCompletion, expected: Any, received: Any) -> ParityError:
     return ParityError(
         "what would ship does not write as what was evaluated",
         where=f"{step}, the first step that differs, at {_short(said.text)}",
@@ -282,12 +286,12 @@ def _otherwise(step: str, said: Said, expected: Any, received: Any) -> ParityErr
     )
 
 
-def _tied(each: Said, unit: float) -> bool:
+def _tied(each: ReferenceCompletion, unit: float) -> bool:
     """Whether two tokens were as good as equally likely at some place, so that rounding decides."""
     return bool((each.logits[:, 0] - each.logits[:, 1] <= 2 * TOLERANCE * unit).any())
 
 
-def _unit(said: Sequence[Said]) -> float:
+def _unit(said: Sequence[ReferenceCompletion]) -> float:
     return float(np.concatenate([each.logits.ravel() for each in said]).std()) or 1.0
 
 
@@ -304,7 +308,7 @@ def _about(admitted: Admitted, artifact: Artifact, format_: LanguageFormat) -> A
         model=format_.model,
         inputs=("token_ids", "padding_mask"),
         outputs=("logits",),
-        reader=Reading(kind=run.task.reads.name, max_tokens=spec.model.max_tokens),
+        reader=Preprocessing(kind=run.task.reads.name, max_tokens=spec.model.max_tokens),
         packages=format_.packages,
         checkpoint=artifact.checkpoint,
         calibration=None,
@@ -316,7 +320,7 @@ def _about(admitted: Admitted, artifact: Artifact, format_: LanguageFormat) -> A
     )
 
 
-def _golden(said: Sequence[Said]) -> str:
+def _golden(said: Sequence[ReferenceCompletion]) -> str:
     """Returns the proof's prompts with what is written to each, one a line."""
     lines = [{"input": each.given, "text": each.text, "answer": {"text": each.written.text}} for each in said[:GOLDEN]]
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

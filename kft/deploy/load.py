@@ -12,7 +12,7 @@ import numpy as np
 
 from kft.deploy.formats.language import LANGUAGE_FORMATS
 from kft.deploy.runner.model import READ_AT_ONCE, Model, open_model
-from kft.deploy.watching import Usable, Watcher, tokenizer_of, watch
+from kft.deploy.watching import ModelWatcher, Usable, tokenizer_of, watch
 from kft.errors import UsageError
 from kft.monitor.reference import NAME as REFERENCE
 from kft.monitor.reference import Reference, load_reference
@@ -98,7 +98,7 @@ class Shipped:
         return load_reference(self.folder / REFERENCE)
 
     @cached_property
-    def watcher(self) -> Watcher:
+    def watcher(self) -> ModelWatcher:
         """Sees what is asked and answered.
 
         Raises:
@@ -107,7 +107,7 @@ class Shipped:
         return watch(self._model, self.reference.known)
 
     def see(self, inputs: Sequence[Any], before: np.ndarray = NO_ROWS) -> tuple[list[dict[str, Any]], Seen]:
-        """Returns the answers, and what is seen of each input and answer; see ``kft.deploy.watching.Watcher``.
+        """Returns the answers, and what is seen of each input and answer; see ``kft.deploy.watching.ModelWatcher``.
 
         Raises:
             DataError: An input cannot be used; ``see_usable`` leaves such out.

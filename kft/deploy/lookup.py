@@ -9,10 +9,10 @@ from pathlib import Path
 from kft.data.remote import fetch_remote
 from kft.deploy.formats.language import LANGUAGE_FORMATS
 from kft.deploy.load import is_artifact
-from kft.deploy.standing import SHELF, Reference, parse_reference, read_standing
+from kft.deploy.standing import SHELF, ShelfReference, parse_reference, read_standing
 from kft.errors import DataError, RecipeError, RunError
 from kft.records.remote import is_url
-from kft.records.shelf import Standing, Version
+from kft.records.shelf import ShelfVersion, Standing
 from kft.records.shipped import NAME, read_claims
 from kft.records.storage import Storage
 
@@ -74,7 +74,7 @@ def resolve(reference: str | Path) -> Path:
     return version_folder(wanted, version)
 
 
-def version_folder(to: Reference, version: Version) -> Path:
+def version_folder(to: ShelfReference, version: ShelfVersion) -> Path:
     """Returns a version's folder, of which artifact.json is the one that was promoted.
 
     Raises:
@@ -114,7 +114,7 @@ def _fetched(url: str, digest: str) -> Path:
     return folder
 
 
-def _no_version(wanted: Reference, standing: Standing) -> RunError:
+def _no_version(wanted: ShelfReference, standing: Standing) -> RunError:
     aliases = [f"{alias} ({number})" for alias, number in standing.aliases.items()]
     numbers = [str(each.number) for each in standing.versions]
     what = f"version {wanted.pick}" if isinstance(wanted.pick, int) else wanted.pick

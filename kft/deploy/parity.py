@@ -43,7 +43,7 @@ BROUGHT_BY = {"keras": "tensorflow"}
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ParityResult:
     """How far what ships lies from what was evaluated.
 
     Attributes:
@@ -105,7 +105,7 @@ def run_alone(
         return load(made)
 
 
-def hold_to(expected: Stages, found: Stages, inputs: Sequence[Any], near: Near) -> Verdict:
+def hold_to(expected: Stages, found: Stages, inputs: Sequence[Any], near: Near) -> ParityResult:
     """Compares two models step by step.
 
     Args:
@@ -122,7 +122,7 @@ def hold_to(expected: Stages, found: Stages, inputs: Sequence[Any], near: Near) 
     rows = list(zip(expected.answers, found.answers, strict=True))
     (name, *_) = (name for name, stage in STAGE_OF.items() if stage == "calibration" and name in expected.outputs[0])
     far = max(float(np.max(gap)) for gap in _gaps(name, expected, found))
-    return Verdict(far, sum(decided(one) != decided(other) for one, other in rows))
+    return ParityResult(far, sum(decided(one) != decided(other) for one, other in rows))
 
 
 def hold_reading(expected: Stages, found: Stages, inputs: Sequence[Any]) -> None:

@@ -13,6 +13,9 @@ from kft.errors import UsageError
 from kft.records.files import require_writable, storage_errors
 from kft.records.shipped import NAME
 
+BUILT = ".{name}.kft.tmp"
+"""What a folder is called while an artifact called NAME is built in it, and nobody else calls one: leftovers go."""
+
 
 def refuse_there(destination: Path) -> None:
     """Refuses a folder that is there already: an artifact is never overwritten.
@@ -43,7 +46,7 @@ def building(destination: Path) -> Iterator[Path]:
         UsageError: Another process builds it, or has built it meanwhile.
         StorageError: The disk is full or the folder cannot be written.
     """
-    temporary = destination.with_name(f".{destination.name}.tmp")
+    temporary = destination.with_name(BUILT.format(name=destination.name))
     with storage_errors(destination):
         temporary.mkdir(parents=True, exist_ok=True)
         with _held(temporary, destination):

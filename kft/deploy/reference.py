@@ -22,7 +22,7 @@ from kft.tasks.decode import log_softmax
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceAnswers:
     """What a run's artifact makes of labelled inputs.
 
     Attributes:
@@ -42,7 +42,7 @@ class Reference:
     offsets: Any
 
 
-def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[Any]) -> Reference:
+def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[Any]) -> ReferenceAnswers:
     """Answers inputs with a run's artifact, and keeps what each step made of them.
 
     Args:
@@ -84,7 +84,7 @@ def make_reference(artifact: Artifact, inputs: Sequence[Any], labels: Sequence[A
         outputs=outputs,
         answers=[as_document(answer) for answer in artifact.named(cleaned, found)],
     )
-    return Reference(stages, [(said, sure) for _, said, sure in rows], abstains, truth, judged, found.offsets)
+    return ReferenceAnswers(stages, [(said, sure) for _, said, sure in rows], abstains, truth, judged, found.offsets)
 
 
 def _whole(source: Source, name: str, place: int, count: int) -> np.ndarray:

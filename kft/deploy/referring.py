@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from kft.deploy.runner.model import READ_AT_ONCE, open_model
-from kft.deploy.watching import Looked, Watcher, tokenizer_of, watch
-from kft.monitor.known import Known, count_tokens, principal
+from kft.deploy.watching import Looked, ModelWatcher, tokenizer_of, watch
+from kft.monitor.known import KnownRows, count_tokens, principal
 from kft.monitor.reference import NAME, Reference, half, make_reference, save_reference, vectors_kept
 from kft.monitor.seen import Seen
 from kft.monitor.slices import Slices, fit_slices, with_test
@@ -66,7 +66,7 @@ def write_reference(folder: Path, about: About, test: Referred, valid: Sequence[
 
 
 def refer(
-    watcher: Watcher, subject: tuple[str, tuple[str, ...]], test: Referred, valid: Sequence[Any], seed: int
+    watcher: ModelWatcher, subject: tuple[str, tuple[str, ...]], test: Referred, valid: Sequence[Any], seed: int
 ) -> Reference:
     """Returns what new rows of a model are held against.
 
@@ -88,16 +88,16 @@ def refer(
     return make_reference(subject, watcher.lens.known, seen, test.truth, seed, slices)
 
 
-def _valid_seen(watcher: Watcher, valid: Sequence[Any]) -> Seen | None:
+def _valid_seen(watcher: ModelWatcher, valid: Sequence[Any]) -> Seen | None:
     return watcher.see(valid[:MOST_KNOWN])[1] if len(valid) else None
 
 
-def _slices(watcher: Watcher, valid: Seen, seen: Seen, test: Referred, labels: tuple[str, ...]) -> Slices:
+def _slices(watcher: ModelWatcher, valid: Seen, seen: Seen, test: Referred, labels: tuple[str, ...]) -> Slices:
     columns = {name: cells[: len(valid)] for name, cells in test.valid_columns.items()}
     return with_test(fit_slices(valid, columns, labels, withholds=watcher.lens.withholds), seen, test.columns)
 
 
-def know(watcher: Watcher, valid: Sequence[Any], seen: Seen | None, classes: int) -> Known:
+def know(watcher: ModelWatcher, valid: Sequence[Any], seen: Seen | None, classes: int) -> KnownRows:
     """Returns what is known of a valid split.
 
     Args:
@@ -107,7 +107,7 @@ def know(watcher: Watcher, valid: Sequence[Any], seen: Seen | None, classes: int
         classes: That the model tells apart.
     """
     if seen is None:
-        return Known()
+        return KnownRows()
     found: dict[str, Any] = {"rows": len(seen)}
     if seen.vectors is not None:
         mean, directions = principal(seen.vectors)
@@ -121,4 +121,4 @@ def know(watcher: Watcher, valid: Sequence[Any], seen: Seen | None, classes: int
         vocabulary = tokenizer_of(watcher.model).get_vocab_size()
         counts, hashed = count_tokens(ids, vocabulary, watcher.lens.spelling.special)
         found |= {"rows": len(counted), "counts": counts, "hashed": hashed}
-    return Known(**found)
+    return KnownRows(**found)

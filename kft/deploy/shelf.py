@@ -27,7 +27,7 @@ from kft.deploy.signing import SIGNATURE
 from kft.deploy.standing import (
     SHELF,
     TRAIL,
-    Reference,
+    ShelfReference,
     read_standing,
     standing_in,
     trail_in,
@@ -37,7 +37,7 @@ from kft.errors import RunError, StorageError, UsageError
 from kft.records.document import as_document, document_text
 from kft.records.files import utc_now
 from kft.records.remote import is_url
-from kft.records.shelf import CHAMPION, Alias, Move, Standing, Version
+from kft.records.shelf import CHAMPION, Alias, Move, ShelfVersion, Standing
 from kft.records.shipped import NAME
 from kft.records.storage import Storage
 
@@ -60,7 +60,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Moved:
+class ShelfMove:
     """What became of it.
 
     Attributes:
@@ -78,7 +78,7 @@ class Moved:
     standing: Standing = field(repr=False)
 
 
-def promote(source: str, to: Reference, wish: Wish, say: Callable[[], None] | None = None) -> Moved:
+def promote(source: str, to: ShelfReference, wish: Wish, say: Callable[[], None] | None = None) -> ShelfMove:
     """Puts an artifact on a shelf, if its content is not there yet, and has an alias name it.
 
     Args:
@@ -107,13 +107,13 @@ def promote(source: str, to: Reference, wish: Wish, say: Callable[[], None] | No
                 next_step=f"kft versions {to.name} --shelf {to.shelf} shows what stands there",
             )
         if version is None:
-            version = Version(_next(standing), proof.digest, utc_now(), against)
+            version = ShelfVersion(_next(standing), proof.digest, utc_now(), against)
             _store(storage, version, proof)
             standing = replace(standing, versions=(*standing.versions, version))
         elif SIGNATURE in proof.files:
             _add_signature(storage, version, (proof.artifact / SIGNATURE).read_bytes())
         if standing.aliases.get(wish.alias) == version.number:
-            return Moved(to.name, storage.where(str(version.number)), False, None, standing)
+            return ShelfMove(to.name, storage.where(str(version.number)), False, None, standing)
         _require_still(to, standing, wish)
         move = _move(standing, version, wish.alias, wish.why)
         named = source if is_url(source) else os.path.abspath(source)
@@ -121,10 +121,10 @@ def promote(source: str, to: Reference, wish: Wish, say: Callable[[], None] | No
         move = replace(move, source=named, forced=against, signature=sha256(signature).hexdigest() if signature else "")
         standing = _moved(standing, move)
         _keep(storage, standing)
-    return Moved(to.name, storage.where(str(version.number)), stored, move, standing)
+    return ShelfMove(to.name, storage.where(str(version.number)), stored, move, standing)
 
 
-def rollback(to: Reference, why: str = "", say: Callable[[], None] | None = None) -> Moved:
+def rollback(to: ShelfReference, why: str = "", say: Callable[[], None] | None = None) -> ShelfMove:
     """Has the champion be the one before.
 
     Args:
@@ -154,10 +154,10 @@ def rollback(to: Reference, why: str = "", say: Callable[[], None] | None = None
         move = replace(_move(standing, before, CHAMPION, why), action="rollback")
         standing = _moved(standing, move)
         _keep(storage, standing)
-    return Moved(to.name, storage.where(str(before.number)), False, move, standing)
+    return ShelfMove(to.name, storage.where(str(before.number)), False, move, standing)
 
 
-def _require_still(to: Reference, standing: Standing, wish: Wish) -> None:
+def _require_still(to: ShelfReference, standing: Standing, wish: Wish) -> None:
     named = standing.aliases.get(wish.alias)
     if wish.instead_of is not None and named != wish.instead_of:
         raise RunError(
@@ -169,7 +169,7 @@ def _require_still(to: Reference, standing: Standing, wish: Wish) -> None:
         )
 
 
-def _same(to: Reference, standing: Standing, proof: Proof) -> Version | None:
+def _same(to: ShelfReference, standing: Standing, proof: Proof) -> ShelfVersion | None:
     """Returns the version that has this content, provided that both are whole."""
     if proof.problems:
         return None
@@ -181,7 +181,7 @@ def _same(to: Reference, standing: Standing, proof: Proof) -> Version | None:
     return None
 
 
-def _store(storage: Storage, version: Version, proof: Proof) -> None:
+def _store(storage: Storage, version: ShelfVersion, proof: Proof) -> None:
     """Copies an artifact, artifact.json last; it is no version before shelf.json names it."""
     number = str(version.number)
     stage = number if is_url(storage.path) else f".{number}.partial"
@@ -210,7 +210,7 @@ def _store(storage: Storage, version: Version, proof: Proof) -> None:
         storage.settle()
 
 
-def _add_signature(storage: Storage, version: Version, signature: bytes) -> None:
+def _add_signature(storage: Storage, version: ShelfVersion, signature: bytes) -> None:
     """Adds a signature that was made since to a version, or replaces the one that it has: it is of the same files."""
     name = f"{version.number}/{SIGNATURE}"
     if storage.read(name) != signature:
@@ -255,7 +255,7 @@ def _keep(storage: Storage, standing: Standing) -> None:
         ) from error
 
 
-def _move(standing: Standing, version: Version, alias: Alias, why: str) -> Move:
+def _move(standing: Standing, version: ShelfVersion, alias: Alias, why: str) -> Move:
     return Move(
         number=standing.last.number + 1 if standing.last else 1,
         at=utc_now(),

@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
-class Reference:
+class ShelfReference:
     """What a text such as ``shelf/tickets@champion`` names.
 
     Attributes:
@@ -55,7 +55,7 @@ class Reference:
         return f"{self.shelf.rstrip('/')}/{self.name}@{self.pick}"
 
 
-def parse_reference(text: str) -> Reference:
+def parse_reference(text: str) -> ShelfReference:
     """Reads ``SHELF/NAME``, ``SHELF/NAME@ALIAS`` or ``SHELF/NAME@VERSION``; without ``@`` it is the champion.
 
     Raises:
@@ -63,7 +63,7 @@ def parse_reference(text: str) -> Reference:
 
     Example:
         >>> parse_reference("gs://bucket/shelf/tickets@3")
-        Reference(shelf='gs://bucket/shelf', name='tickets', pick=3)
+        ShelfReference(shelf='gs://bucket/shelf', name='tickets', pick=3)
         >>> str(parse_reference("shelf/tickets"))
         'shelf/tickets@champion'
     """
@@ -81,10 +81,10 @@ def parse_reference(text: str) -> Reference:
             expected=f"{', '.join(ALIASES)}, or the number of a version",
             next_step="kft versions shows which there are",
         )
-    return Reference(shelf or ("/" if slash else "."), name, alias or int(pick))
+    return ShelfReference(shelf or ("/" if slash else "."), name, alias or int(pick))
 
 
-def read_standing(to: Reference) -> Standing:
+def read_standing(to: ShelfReference) -> Standing:
     """Reads what stands on a shelf under a name.
 
     Raises:
@@ -121,10 +121,10 @@ def names_on(shelf: str) -> tuple[str, ...]:
     if not is_url(folder):  # a file beside the names of a shelf is none of them
         found = [name for name in found if (Path(folder) / name).is_dir()]
     names = filter(_NAME.fullmatch, found)
-    return tuple(name for name in names if standing_in(Reference(shelf, name).storage) is not None)
+    return tuple(name for name in names if standing_in(ShelfReference(shelf, name).storage) is not None)
 
 
-def read_trail(to: Reference) -> tuple[Move, ...]:
+def read_trail(to: ShelfReference) -> tuple[Move, ...]:
     """Returns all moves of aliases of a name, the oldest first.
 
     Raises:

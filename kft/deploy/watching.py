@@ -15,9 +15,9 @@ from kft.deploy.runner.model import IMAGES, READ_AT_ONCE, Model
 from kft.deploy.runner.reading import Read, RowError
 from kft.deploy.runner.trace import Row
 from kft.errors import DataError
-from kft.monitor.gauges.texts import Spelling
-from kft.monitor.known import NOTHING, Known
-from kft.monitor.seen import NO_ROWS, WITHIN, Lens, Rows, Seen, see_rows
+from kft.monitor.gauges.texts import TokenizerLimits
+from kft.monitor.known import NOTHING, KnownRows
+from kft.monitor.seen import NO_ROWS, WITHIN, Lens, ProductionRows, Seen, see_rows
 
 if TYPE_CHECKING:
     import tokenizers
@@ -53,7 +53,7 @@ class Usable:
 
 
 @dataclass(frozen=True)
-class Watcher:
+class ModelWatcher:
     """Sees what a model is asked and answers.
 
     Attributes:
@@ -134,11 +134,11 @@ class Watcher:
     def _seen(self, inputs: Sequence[Any], read: Read, looked: Sequence[Looked], before: np.ndarray) -> Seen:
         answers, outputs = [each.answer for each in looked], _stacked(read, [each.outputs for each in looked])
         if self.lens.spelling is not None:
-            rows = Rows(read.decoded, answers, outputs, texts=read.decoded, tokens=read.tokens)
+            rows = ProductionRows(read.decoded, answers, outputs, texts=read.decoded, tokens=read.tokens)
         else:
             pixels = [row[IMAGES] for row in read.rows]
             sizes = np.array([stored_size(_content(given)) for given in inputs], np.int64).reshape(-1, 2)
-            rows = Rows([each.tobytes() for each in pixels], answers, outputs, pixels=pixels, sizes=sizes)
+            rows = ProductionRows([each.tobytes() for each in pixels], answers, outputs, pixels=pixels, sizes=sizes)
         return see_rows(rows, self.lens, before)
 
 
@@ -164,7 +164,7 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def watch(model: Model, known: Known = NOTHING) -> Watcher:
+def watch(model: Model, known: KnownRows = NOTHING) -> ModelWatcher:
     """Returns what sees the rows of a model.
 
     Args:
@@ -179,8 +179,8 @@ def watch(model: Model, known: Known = NOTHING) -> Watcher:
     if settings["kind"] != "image":
         unknown, special = _ids(tokenizer_of(model))
         texts = getattr(model.reader, "texts", model.reader)  # of words, what reads their texts
-        spelling = Spelling(texts.reach, unknown, special, settings["kind"] == "text-pair")
-    return Watcher(model, Lens(model.about["answers"], withholds, spelling, known))
+        spelling = TokenizerLimits(texts.reach, unknown, special, settings["kind"] == "text-pair")
+    return ModelWatcher(model, Lens(model.about["answers"], withholds, spelling, known))
 
 
 def tokenizer_of(model: Model) -> tokenizers.Tokenizer:

@@ -13,7 +13,7 @@ import numpy as np
 
 from kft.answer.decide import Decisions
 from kft.answer.load import artifact_of_weights, load_artifact, read_run
-from kft.answer.write import GREEDY, Asking, Writer, Written, make_writer, writer_on
+from kft.answer.write import GREEDY, Completion, SamplingParams, Writer, make_writer, writer_on
 from kft.data.inputs import as_inputs
 from kft.deploy.formats.language import ADAPTERS, LANGUAGE_FORMATS
 from kft.deploy.lookup import artifact_of
@@ -61,7 +61,7 @@ CONTEXT = "passages"
 
 
 @dataclass(eq=False)
-class Turn:
+class DecoderTurn:
     """A decoder in memory, that one request at a time computes with.
 
     Attributes:
@@ -104,7 +104,7 @@ class Writing:
     task: Task
     spec: RecipeSpec
     writer: Writer
-    turn: Turn = field(default_factory=Turn)
+    turn: DecoderTurn = field(default_factory=DecoderTurn)
     adapters: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     recipe: Recipe | None = None
 
@@ -119,7 +119,7 @@ class Writing:
             (prompt,) = map(str, as_inputs(prompt, self.task, self.spec.data))
         return as_read(self.writer.reader, prompt)
 
-    def stream(self, prompt: Prompt, asking: Asking = GREEDY) -> Iterator[str | Written]:
+    def stream(self, prompt: Prompt, asking: SamplingParams = GREEDY) -> Iterator[str | Completion]:
         """Yields the pieces of an answer as they are written, and then the answer; see ``read``."""
         read = self.read(prompt)
         with self.turn.lock:
@@ -329,7 +329,7 @@ def open_adapters(base: str, places: Mapping[str, str], name: str = "") -> list[
     room = {key: max(getattr(each, key) for each in readers.values()) for key in ("prompt_tokens", "response_tokens")}
     most = replace(next(iter(readers.values())), **room)
     writer = writer_on(backbone.model, {}, most)
-    turn = Turn(graph)
+    turn = DecoderTurn(graph)
     found = [
         Writing(
             name,

@@ -23,7 +23,7 @@ FEW_ROWS = 200
 
 
 @dataclass(frozen=True)
-class Chosen:
+class SelectionResult:
     """What choices were made by.
 
     Attributes:
@@ -41,17 +41,17 @@ class Chosen:
     before_refit: bool = False
 
 
-def chosen_by(history: Sequence[HistoryEvent], metric: str, n: int, groups: Groups | None) -> Chosen | None:
+def chosen_by(history: Sequence[HistoryEvent], metric: str, n: int, groups: Groups | None) -> SelectionResult | None:
     """Returns what a run's history says of the kept weights; None where valid was not measured by this metric."""
     epochs = [event for event in history if isinstance(event, EpochDone)]
     kept = [event.metrics.get(f"valid_{metric}") for event in epochs if event.is_best][-1:]
     if not kept or kept[0] is None:
         return None
-    return Chosen(kept[0], n, groups, len(epochs), refit_of(history) is not None)
+    return SelectionResult(kept[0], n, groups, len(epochs), refit_of(history) is not None)
 
 
 def judge_valid(
-    chosen: Chosen, metric: Metric, test: Estimate, examples: tuple[Any, Any, Groups | None], data: DataSpec
+    chosen: SelectionResult, metric: Metric, test: Estimate, examples: tuple[Any, Any, Groups | None], data: DataSpec
 ) -> ValidResult:
     """Compares the figure on valid with that on test.
 
@@ -93,7 +93,7 @@ def judge_valid(
     )
 
 
-def _valid_range(chosen: Chosen, test: Estimate, hits: np.ndarray | None, codes: np.ndarray) -> Estimate:
+def _valid_range(chosen: SelectionResult, test: Estimate, hits: np.ndarray | None, codes: np.ndarray) -> Estimate:
     """The interval of valid's own figure: of a share by its own value, of what is no share as wide as test's is."""
     groups_of_test = int(codes.max()) + 1
     own = group_codes(chosen.groups, chosen.n)
@@ -113,7 +113,7 @@ def _valid_range(chosen: Chosen, test: Estimate, hits: np.ndarray | None, codes:
     return share_interval(min(max(chosen.value, 0.0), 1.0), chosen.n * worth)
 
 
-def _causes(found: ValidResult, chosen: Chosen, data: DataSpec) -> Iterator[tuple[str, str]]:
+def _causes(found: ValidResult, chosen: SelectionResult, data: DataSpec) -> Iterator[tuple[str, str]]:
     """Yields what may be behind the difference, and what to try, the likeliest first."""
     own_test, own_valid = parse_share(data.test) is None, parse_share(data.valid) is None
     together = data.keep_together == "similar" or data.group is not None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kft.answer.decide import Decisions
-from kft.evaluate.apart import Chosen, judge_valid
+from kft.evaluate.apart import SelectionResult, judge_valid
 from kft.evaluate.certainty import (
     judge_calibration,
     judge_interval,
@@ -229,7 +229,7 @@ def interval_of(given: Scored, decisions: Decisions) -> IntervalResult | None:
 
 
 @dataclass(frozen=True)
-class Beside:
+class FurtherResults:
     """What is reported and asked for by gates beside the metrics.
 
     Attributes:
@@ -255,13 +255,13 @@ class Beside:
     edge_cases: EdgeCaseResult | None = None
     forgetting: ForgettingResult | None = None
     rounding: RoundingResult | None = None
-    chosen: Chosen | None = None
+    chosen: SelectionResult | None = None
     label_thresholds: LabelThresholds | None = None
     data: DataSpec | None = None
     values: Mapping[str, float | None] = field(default_factory=dict)
 
 
-NOTHING_BESIDE = Beside()
+NOTHING_BESIDE = FurtherResults()
 
 
 def score(
@@ -270,7 +270,7 @@ def score(
     split: str,
     shares: Sequence[float],
     gates: Mapping[str, str],
-    beside: Beside = NOTHING_BESIDE,
+    beside: FurtherResults = NOTHING_BESIDE,
 ) -> EvaluateResult:
     """Computes everything that is reported about one set of examples.
 
@@ -363,7 +363,7 @@ def _hold_against(scored: Scored, shares: Sequence[float]) -> _Rivals:
     return _Rivals(baselines, over_probe, over_linear, over_constant)
 
 
-def _gate_values(scored: Scored, metrics: Mapping[str, Estimate], beside: Beside) -> dict[str, float | None]:
+def _gate_values(scored: Scored, metrics: Mapping[str, Estimate], beside: FurtherResults) -> dict[str, float | None]:
     """Returns all that a gate can be asked of, by its name; None where it is not known."""
     judging, report = scored.kind.judging, beside.report
     # Not measured: where labels are not soft, nothing was written, or no interval can be promised.

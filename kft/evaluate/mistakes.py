@@ -18,7 +18,7 @@ from kft.data.examples import Examples, Input
 from kft.data.personal import conceal
 from kft.metrics.neighbours import nearest_first, unit_rows
 from kft.records.csv_file import read_table
-from kft.records.mistakes import Mistake, Mistakes, NearExample, Passage, Shown
+from kft.records.mistakes import DecidingPassage, Mistake, Mistakes, NearExample, Shown
 from kft.records.run_folder import RunFolder
 from kft.split.data_split import DataSplit, labels_of
 
@@ -124,7 +124,7 @@ def _neighbours(train: Examples, found: Examples, vectorise: Vectorise) -> list[
     return [[(int(at), float(alike[row, at])) for at in places] for row, places in enumerate(nearest)]
 
 
-def _passages(given: Input, windows: Sequence[Mapping[str, Any]]) -> Iterator[Passage]:
+def _passages(given: Input, windows: Sequence[Mapping[str, Any]]) -> Iterator[DecidingPassage]:
     """Yields what decided: of several labels the first window of each, else those that say most."""
     several = len({each.get("label") for each in windows}) > 1
     first = {each.get("label"): each for each in reversed(windows)}
@@ -132,7 +132,7 @@ def _passages(given: Input, windows: Sequence[Mapping[str, Any]]) -> Iterator[Pa
         assert isinstance(given, str)  # only one text is read in windows
         text = conceal(given, each["start"], min(each["end"], each["start"] + PASSAGE_CHARACTERS))
         said = f"{each['value']:.4g}" if "value" in each else f"{each['label']} {each['confidence']:.3f}"
-        yield Passage(text, each["start"], each["end"], round(each["weight"], 4), said)
+        yield DecidingPassage(text, each["start"], each["end"], round(each["weight"], 4), said)
 
 
 def _shown(given: Input) -> Shown:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,8 +20,16 @@ from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder
 from kft.tasks.task import Task
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 WROTE = "exact_match"
 """A metric of what was written."""
+
+
+def is_compared(task: Task) -> bool:
+    """Whether runs of a task are compared pair by pair: each example has one class of many, or a written answer."""
+    return task.kind.one_class or task.kind.writes
 
 
 def require_comparable(run: RunFolder, other: RunFolder, task: Task) -> None:
@@ -33,23 +42,22 @@ def require_comparable(run: RunFolder, other: RunFolder, task: Task) -> None:
 
     Raises:
         UsageError: The task does not give each example one class of many.
-        RunError: They have another split, or the other run has not been evaluated.
+        RunError: They were tested on other rows, or the other run has not been evaluated.
     """
-    if not task.kind.one_class and not task.kind.writes:
+    if not is_compared(task):
         raise UsageError(
             "runs are compared where each example has one class of many, or a written answer",
             where="--against",
             received=task.name,
             expected="a task such as text-classification",
         )
-    hashes = [read_document(Receipt, folder.receipt).split_hash for folder in (run, other)]
-    if hashes[0] != hashes[1]:
+    if not same_test(run, other):
         raise RunError(
-            "the two runs do not share a split, so their figures cannot be compared",
-            where=f"{other.receipt}, split_hash",
-            received=hashes[1][:16],
-            expected=f"{hashes[0][:16]}, as in {run.receipt}",
-            next_step="train both on the same data with the same data.split_seed",
+            "the two runs were tested on other rows, so their figures cannot be compared",
+            where=str(other.splits),
+            received="other ids in test",
+            expected=f"those of {run.splits}",
+            next_step="train both on the same data with the same data.split_seed, or with one file as data.test",
         )
     if not other.predictions.is_file():
         raise RunError(
@@ -70,6 +78,29 @@ def require_comparable(run: RunFolder, other: RunFolder, task: Task) -> None:
                 )
 
 
+def same_test(run: RunFolder, other: RunFolder) -> bool:
+    """Whether two runs were tested on rows of the same ids, whatever they learned from.
+
+    Runs of an earlier kft, and damaged ones, have no rows to look at: they share a split, or nothing.
+    """
+    hashes = {read_document(Receipt, folder.receipt).split_hash for folder in (run, other)}
+    if len(hashes) == 1:
+        return True
+    ours, theirs = (_test_hashes(folder) for folder in (run, other))
+    return ours is not None and theirs is not None and set(ours.index) == set(theirs.index)
+
+
+def _test_hashes(run: RunFolder) -> pd.Series[str] | None:
+    """Returns the hash of each test row by its id; None where there is no such file, or it is damaged."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(run.splits)
+    except (OSError, ValueError):
+        return None  # kft evaluate says so
+    return frame[frame["split"] == "test"].set_index("id")["hash"]
+
+
 def other_inputs(run: RunFolder, other: RunFolder) -> str:
     """Returns what a person should know of test rows that hold something else in one run than in the other.
 
@@ -78,13 +109,9 @@ def other_inputs(run: RunFolder, other: RunFolder) -> str:
     """
     import pandas as pd
 
-    if not (run.splits.is_file() and other.splits.is_file()):
+    ours, theirs = (_test_hashes(folder) for folder in (run, other))
+    if ours is None or theirs is None:
         return ""
-    try:
-        frames = [pd.read_parquet(folder.splits) for folder in (run, other)]
-    except (OSError, ValueError):
-        return ""  # damaged: kft evaluate says so
-    ours, theirs = (frame[frame["split"] == "test"].set_index("id")["hash"] for frame in frames)
     both = pd.concat([ours, theirs], axis=1, join="inner")
     differ = int((both.iloc[:, 0] != both.iloc[:, 1]).sum())
     if not differ:
@@ -105,7 +132,7 @@ def compare_runs(
 
     Args:
         run: This run.
-        other: Another on the same split; see ``require_comparable``.
+        other: Another on the same test rows; see ``require_comparable``.
         groups: Id to group: examples of one group are resampled together. None where each stands alone.
         written: Whether answers are texts.
 

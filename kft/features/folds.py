@@ -14,7 +14,7 @@ import numpy as np
 
 from kft.data.examples import Examples
 from kft.errors import DataError
-from kft.features.probe import LOSSES, STRENGTHS, Basis, Problem, certainty_of, minimise, principal_axes
+from kft.features.probe import LOSSES, STRENGTHS, Basis, ProbeProblem, certainty_of, minimise, principal_axes
 from kft.feed.source import CHUNK_ROWS, Chunk, DenseColumn
 from kft.runtime import one_blas_thread
 from kft.split.together import Vectorise, rows_together
@@ -55,7 +55,7 @@ class Projected:
         begin = np.zeros((self.values.shape[1] + 1, self.classes)) if start is None else start
         curvature = self.basis.curvature(certainty, strength)
         weights = np.ones(len(rows), np.float32)
-        problem = Problem(list(_chunks(self.values[rows])), self.targets[rows], weights, loss_of)
+        problem = ProbeProblem(list(_chunks(self.values[rows])), self.targets[rows], weights, loss_of)
         return minimise(problem, curvature, strength, begin, TOLERANCE)
 
     def logits(self, rows: np.ndarray, solution: np.ndarray) -> np.ndarray:

@@ -104,7 +104,7 @@ def solve_probe(
     weights = np.ones(len(targets), np.float32) if rows.weights is None else rows.weights.astype(np.float32)
     with one_blas_thread():
         basis = principal_axes(rows.vectors)
-        problem = Problem(_Rows(rows.vectors, basis), targets, weights, loss_of)
+        problem = ProbeProblem(_Rows(rows.vectors, basis), targets, weights, loss_of)
         valid_rows = _Rows(valid.vectors, basis)
 
         def solve(strength: float, start: np.ndarray, tolerance: float) -> np.ndarray:
@@ -145,7 +145,7 @@ def solve_at(rows: ProbeRows, classes: int, strength: float, solver: str = "soft
     weights = np.ones(len(rows.targets), np.float32) if rows.weights is None else rows.weights.astype(np.float32)
     with one_blas_thread():
         basis = principal_axes(rows.vectors)
-        problem = Problem(_Rows(rows.vectors, basis), rows.targets, weights, LOSSES[solver])
+        problem = ProbeProblem(_Rows(rows.vectors, basis), rows.targets, weights, LOSSES[solver])
         curvature = basis.curvature(certainty_of(solver, classes), strength)
         start = np.zeros((len(basis.mean) + 1, classes))
         return _unturned(basis, minimise(problem, curvature, strength, start, CONVERGED))
@@ -248,7 +248,7 @@ def principal_axes(vectors: Vectors) -> Basis:
 
 
 @dataclass(frozen=True)
-class Problem:
+class ProbeProblem:
     """What a probe minimises, but for the penalty.
 
     Attributes:
@@ -265,7 +265,7 @@ class Problem:
 
 
 def minimise(
-    problem: Problem, curvature: np.ndarray, strength: float, start: np.ndarray, tolerance: float, memory: int = 10
+    problem: ProbeProblem, curvature: np.ndarray, strength: float, start: np.ndarray, tolerance: float, memory: int = 10
 ) -> np.ndarray:
     """Returns the solution ``float64[axes + 1, classes]``, the bias last, for one strength.
 

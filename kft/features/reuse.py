@@ -7,7 +7,7 @@ from typing import Any
 
 from kft.features.cache import features_root
 from kft.features.policy import StorePlan, make_room, plan_store, stored_dtype
-from kft.features.store import NOBODY, Front, Watch, compute_features, store_features
+from kft.features.store import NOBODY, FeatureProgress, Front, compute_features, store_features
 from kft.feed.source import Source
 from kft.recipe.schema import FeaturesSpec
 
@@ -42,7 +42,7 @@ def take_features(
     planned: StorePlan,
     spec: FeaturesSpec,
     about: Mapping[str, Any],
-    watch: Watch,
+    watch: FeatureProgress,
 ) -> list[Source]:
     """Does as planned: computes what the store lacks, or all of it, in memory; see ``reuse_features``."""
     if not planned.store:

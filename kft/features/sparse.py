@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.features.probe import LOSSES, Problem, minimise
+from kft.features.probe import LOSSES, ProbeProblem, minimise
 from kft.features.views.view import Goal
 
 TOLERANCE, MEMORY = 3e-4, 5
@@ -36,7 +36,7 @@ def solve_sparse(
         [0, 1]
     """
     n, columns = rows.shape
-    problem = Problem([(np.arange(n), rows)], targets, counts, LOSSES[goal.solver])
+    problem = ProbeProblem([(np.arange(n), rows)], targets, counts, LOSSES[goal.solver])
     squares = np.asarray(rows.multiply(rows).sum(axis=0)).ravel()
     curvature = np.append(squares * goal.certainty + 1 / strength, n * goal.certainty)[:, None]
     solution = minimise(problem, curvature, strength, np.zeros((columns + 1, goal.units)), TOLERANCE, MEMORY)

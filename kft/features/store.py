@@ -49,7 +49,7 @@ NONE: Mapping[str, np.ndarray] = {}
 
 
 @dataclass(frozen=True)
-class Watch:
+class FeatureProgress:
     """Who follows how features are computed.
 
     Attributes:
@@ -61,7 +61,7 @@ class Watch:
     note: Callable[[str], None] = lambda line: None
 
 
-NOBODY = Watch()
+NOBODY = FeatureProgress()
 PASS = "pass"
 """In the file ABOUT: what the largest pass took, of a batch at least: of a few short texts, the tracing is all."""
 WAITING = "features   another process computes them; waiting for it"
@@ -185,7 +185,7 @@ def store_features(
     *,
     dtype: str | None = None,
     about: Mapping[str, Any] | None = None,
-    watch: Watch = NOBODY,
+    watch: FeatureProgress = NOBODY,
 ) -> Source:
     """Returns a source of boundary tensors for ``back``; only examples that the store lacks are computed.
 

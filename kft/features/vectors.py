@@ -15,7 +15,7 @@ from kft.features.cache import features_root
 from kft.features.inference import Tick
 from kft.features.policy import plan_store, stored_dtype
 from kft.features.reuse import take_features
-from kft.features.store import NOBODY, Front, PassCost, Watch, compute_features, make_front, pass_cost, timed
+from kft.features.store import NOBODY, FeatureProgress, Front, PassCost, compute_features, make_front, pass_cost, timed
 from kft.feed.source import Column, Source, Vectors
 from kft.model.backbones import Backbone
 from kft.model.build import build_model
@@ -58,7 +58,7 @@ def pooled_vectors(
         >>> pooled_vectors(backbone, sources, ModelSpec(), FeaturesSpec())["train"].shape  # doctest: +SKIP
         (1, 384)
     """
-    return pool(backbone, sources, model, features, Watch(tick, note)).vectors
+    return pool(backbone, sources, model, features, FeatureProgress(tick, note)).vectors
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,11 @@ class Pooled:
 
 
 def pool(
-    backbone: Backbone, sources: Mapping[str, Source], model: ModelSpec, features: FeaturesSpec, watch: Watch = NOBODY
+    backbone: Backbone,
+    sources: Mapping[str, Source],
+    model: ModelSpec,
+    features: FeaturesSpec,
+    watch: FeatureProgress = NOBODY,
 ) -> Pooled:
     """Does what ``pooled_vectors`` does, and says what it took."""
     front, blocks = _pooled_front(backbone, model, {}, features.precision)
@@ -102,7 +106,11 @@ class Passed:
 
 
 def frozen_pass(
-    cut: tuple[Front, Sequence[str]], sources: Sequence[Source], features: FeaturesSpec, name: str, watch: Watch
+    cut: tuple[Front, Sequence[str]],
+    sources: Sequence[Source],
+    features: FeaturesSpec,
+    name: str,
+    watch: FeatureProgress,
 ) -> Passed:
     """Computes features, or takes them from the store, and says what that takes.
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from kft import assets
 from kft.data.columns import guess_columns
-from kft.data.examples import Input, Wanted
+from kft.data.examples import Input, NamedColumns
 from kft.data.inputs import read_inputs
 from kft.data.parts import name_parts, open_source, parts_to_examples, read_parts
 from kft.data.tables import refuse_rejected
@@ -91,7 +91,7 @@ def _read(spec: RetainSpec, task: Task) -> RetainSet:
         inputs, labels = read_inputs(table, task, source, column=column).inputs, None
     else:
         rows = read_parts(parts, name_parts(parts), source, task=task, base=Path.cwd())
-        columns = guess_columns(rows[0].frame, Wanted(spec.text, spec.label), where=name, task=task)
+        columns = guess_columns(rows[0].frame, NamedColumns(spec.text, spec.label), where=name, task=task)
         examples, rejected = parts_to_examples(rows, source, task=task, columns=columns)
         refuse_rejected(rejected, source, "mend these rows, or take them out of this file")
         inputs, labels = examples.inputs, examples.labels

@@ -26,7 +26,7 @@ FETCHED = (assets.PACKAGE, HUGGING_FACE, KAGGLE, PRESET)
 
 
 @dataclass(frozen=True)
-class Source:
+class JobInput:
     """A file or folder that a job reads.
 
     Attributes:
@@ -55,7 +55,7 @@ class Placed:
     """
 
     recipe: Recipe
-    sources: tuple[Source, ...]
+    sources: tuple[JobInput, ...]
 
     @property
     def missing(self) -> list[str]:
@@ -125,7 +125,7 @@ def place(recipe: Recipe, data: str | None) -> Placed:
             expected="a recipe that begins with the pretrained weights",
             next_step="train where that run lies, or leave model.start_from out",
         )
-    sources: list[Source] = []
+    sources: list[JobInput] = []
     data_values: dict[str, Any] = {}
     for key in SOURCE_KEYS:
         named = getattr(recipe.spec.data, key)
@@ -134,8 +134,8 @@ def place(recipe: Recipe, data: str | None) -> Placed:
         several = [
             _placed(f"data.{key}", one, recipe.base, data) for one in ([named] if isinstance(named, str) else named)
         ]
-        sources += [one for one in several if isinstance(one, Source)]
-        where = tuple(mounted(one.url) if isinstance(one, Source) else one for one in several)
+        sources += [one for one in several if isinstance(one, JobInput)]
+        where = tuple(mounted(one.url) if isinstance(one, JobInput) else one for one in several)
         data_values[key] = where[0] if isinstance(named, str) else where
     placed = recipe.with_values("data", data_values)
     backbone = recipe.spec.model.backbone
@@ -170,7 +170,7 @@ def _require_plain(recipe: Recipe) -> None:
         require_plain(text, key, UsageError, allowed=SPACES.get(key, ""))
 
 
-def _placed(key: str, named: str, base: Path, data: str | None) -> Source | str:
+def _placed(key: str, named: str, base: Path, data: str | None) -> JobInput | str:
     """Returns where a job finds one source of data; one that it fetches by itself, and a share, as they are."""
     if named == DATAFRAME:
         raise UsageError("a DataFrame cannot be sent along", where=key, next_step="save it as a parquet or csv file")
@@ -179,9 +179,9 @@ def _placed(key: str, named: str, base: Path, data: str | None) -> Source | str:
     return _source(key, named, base, data)
 
 
-def _source(key: str, named: str, base: Path, data: str | None) -> Source:
+def _source(key: str, named: str, base: Path, data: str | None) -> JobInput:
     if named.startswith(GS):
-        return Source(require_gs(named, key, "a file or folder that the job's account may read"), None)
+        return JobInput(require_gs(named, key, "a file or folder that the job's account may read"), None)
     local = (base / Path(named).expanduser()).resolve()
     if data is None:
         raise UsageError(
@@ -195,4 +195,4 @@ def _source(key: str, named: str, base: Path, data: str | None) -> Source:
     # What lies beside or below the recipe keeps its path there; of anything else the name is enough.
     if inside.is_absolute() or ".." in inside.parts or inside.parts[0].startswith("~"):
         inside = PurePosixPath(local.name)
-    return Source(f"{data}/{inside}", local)
+    return JobInput(f"{data}/{inside}", local)

@@ -46,7 +46,7 @@ _SAY_NOTHING = frozenset(_FUNCTION_WORDS.split())
 
 
 @dataclass(frozen=True)
-class Found:
+class SupportedWord:
     """A word of an answer that its context has to hold.
 
     Attributes:
@@ -70,7 +70,7 @@ class Support:
         found: The answer's numbers, names and other words that say something, in their order.
     """
 
-    found: tuple[Found, ...]
+    found: tuple[SupportedWord, ...]
 
     @property
     def unsupported(self) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ def support(answer: str, context: str) -> Support:
     held = _held(context)
     return Support(
         tuple(
-            Found(text, kind, start, held.holds(text, kind))
+            SupportedWord(text, kind, start, held.holds(text, kind))
             for part, offset in _parts(answer)
             for text, kind, start in _said(part, offset)
         )

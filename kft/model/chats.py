@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.errors import ModelError
-from kft.model.pieces import Part
+from kft.model.pieces import TextPiece
 from kft.model.token_settings import CONFIG, read_settings
 from kft.recipe.schema import OWN
 from kft.tasks.dialogues import ASSISTANT, Turn
@@ -49,7 +49,7 @@ class Chat:
         # Each on a line of its own, which leaves nothing: what reads templates trims the line break behind a block.
         return "".join(f"{{% set {name} = {json.dumps(text)} %}}\n" for name, text in used) + self.source
 
-    def parts(self, turns: Sequence[Turn], *, every: bool = False) -> list[Part]:
+    def parts(self, turns: Sequence[Turn], *, every: bool = False) -> list[TextPiece]:
         """Returns a chat in parts, in order; their texts joined are what the template writes.
 
         Args:
@@ -67,7 +67,9 @@ class Chat:
         written = self.render(turns)
         for contents in (said, [each.strip() for each in said]):
             parts = [
-                Part(contents[each], content=True, learned=each in learned) if isinstance(each, int) else Part(each)
+                TextPiece(contents[each], content=True, learned=each in learned)
+                if isinstance(each, int)
+                else TextPiece(each)
                 for each in skeleton
             ]
             if "".join(part.text for part in parts) == written:

@@ -32,7 +32,7 @@ Tick = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Words:
+class Continuations:
     """Words whose likelihood is asked for, as tokens.
 
     Attributes:
@@ -51,7 +51,7 @@ class Words:
         """What is computed after the first, the second ... token: the beginnings that a word goes on from, each once.
 
         Example:
-            >>> Words(((1, 2, 3), (1, 2, 4), (1, 5), (6,))).levels
+            >>> Continuations(((1, 2, 3), (1, 2, 4), (1, 5), (6,))).levels
             (((),), ((1,),), ((1, 2),))
         """
         longest = max(map(len, self.tokens))
@@ -83,7 +83,7 @@ class Work:
         return Work(self.tokens + other.tokens, self.logits + other.logits, max(self.longest, other.longest))
 
 
-def work_of(groups: Sequence[Sequence[np.ndarray]], words: Words) -> Work:
+def work_of(groups: Sequence[Sequence[np.ndarray]], words: Continuations) -> Work:
     """Returns what ``Likelihood.of`` computes, by sizes alone."""
     shared = _shared(groups)
     tokens, prompts = shared, 0
@@ -105,7 +105,9 @@ class Likelihood:
 
     model: keras.Model
 
-    def of(self, groups: Sequence[Sequence[np.ndarray]], words: Words, tick: Tick | None = None) -> list[np.ndarray]:
+    def of(
+        self, groups: Sequence[Sequence[np.ndarray]], words: Continuations, tick: Tick | None = None
+    ) -> list[np.ndarray]:
         """Returns the log-likelihood of each word after each prompt, the sum over its tokens.
 
         Args:
@@ -147,7 +149,7 @@ class Likelihood:
         asked.settle()
         return [sums[start:stop] for start, stop in itertools.pairwise(first)]
 
-    def _rows(self, tokens: int, words: Words) -> int:
+    def _rows(self, tokens: int, words: Continuations) -> int:
         """How many prompts of a length go together."""
         width = max(map(len, words.levels))
         held = (tokens + len(words.levels)) * self._bytes_a_token * width
@@ -158,7 +160,7 @@ class Likelihood:
         _, cache = self._begin(np.zeros((1, 1), np.int32))
         return sum(int(np.prod(each.shape)) * each.dtype.size for each in _flat(cache))
 
-    def _words(self, rest: np.ndarray, cache: Any, words: Words, asked: _Asked, prompts: np.ndarray) -> None:
+    def _words(self, rest: np.ndarray, cache: Any, words: Continuations, asked: _Asked, prompts: np.ndarray) -> None:
         """Asks for each token of each word after what is left of some prompts of one length.
 
         Args:

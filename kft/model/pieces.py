@@ -25,7 +25,7 @@ _FORM = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
 
 
 @dataclass(frozen=True)
-class Part:
+class TextPiece:
     """A part of a text.
 
     Attributes:
@@ -108,7 +108,7 @@ class Pieces:
         found = self._any.search(text)
         return (text, None) if found is None else (text[: found.start()], self.controls[found.group()])
 
-    def spelled(self, rows: Sequence[Sequence[Part]]) -> list[Spelled]:
+    def spelled(self, rows: Sequence[Sequence[TextPiece]]) -> list[Spelled]:
         """Returns each text in tokens, without any that the tokenizer adds by itself.
 
         Raises:
@@ -144,7 +144,7 @@ class Pieces:
             learned += [piece.learned] * len(more)
         return Spelled(np.array(ids, np.int32), np.array(learned, bool))
 
-    def _cut(self, row: Sequence[Part]) -> Iterator[_Piece]:
+    def _cut(self, row: Sequence[TextPiece]) -> Iterator[_Piece]:
         text, owing, first = "", False, True
         for part in row:
             if part.content:

@@ -18,7 +18,7 @@ from kft.feed.source import Source, text_source
 from kft.model.chats import Chat, find_chat
 from kft.model.grounding import PLAIN, Grounding
 from kft.model.panics import tokenizer_errors
-from kft.model.pieces import Part, Pieces, Spelled
+from kft.model.pieces import Pieces, Spelled, TextPiece
 from kft.model.token_rows import USED, TextTokenizer
 from kft.recipe.schema import CHAT_TEMPLATES, NO_TURN, ONE_TURN, OWN, ModelSpec
 from kft.tasks.dialogues import ASSISTANT, SYSTEM, USER, Turn, Turns, turns_of
@@ -120,7 +120,7 @@ class PromptReader:
     def responses(self, texts: Sequence[str]) -> tuple[list[np.ndarray], np.ndarray]:
         """Returns the ids of each response with its end, and ``int[n]``: how many were cut, and with them the end."""
         tail, end = self._end
-        spelled = self._pieces.spelled([[Part(text, content=True), Part(tail)] for text in texts])
+        spelled = self._pieces.spelled([[TextPiece(text, content=True), TextPiece(tail)] for text in texts])
         whole = [np.append(each.ids, np.int32(end)) for each in spelled]
         room = self.response_tokens
         if self.turns == NO_TURN:  # no prompt takes any
@@ -130,7 +130,7 @@ class PromptReader:
 
     def rewritten(self, texts: Sequence[str]) -> list[tuple[str, str]]:
         """Returns the responses that no tokens write to the letter, white space around them apart, and what they do."""
-        spelled = self._pieces.spelled([[Part(text, content=True)] for text in texts])
+        spelled = self._pieces.spelled([[TextPiece(text, content=True)] for text in texts])
         both = zip(texts, (self.text(each.ids.tolist()) for each in spelled), strict=True)
         return [(text, back) for text, back in both if text.strip() != back.strip()]
 
@@ -164,7 +164,7 @@ class PromptReader:
         begun, size = list(written), len(written)
         return np.unique([path[size] for path in self._paths if len(path) > size and path[:size] == begun])
 
-    def source(self, given: Sequence[Any]) -> Taken:
+    def source(self, given: Sequence[Any]) -> TokenizedPrompts:
         """Returns prompts as a model reads them, each with its response where it has one.
 
         At each position ``target_ids`` is the id of the token behind it and one, where that is the response's or, of a
@@ -181,7 +181,7 @@ class PromptReader:
             for (each, _), own in zip(pairs, kept, strict=True)
             if isinstance(each, Grounded)
         )
-        return Taken(source, short, cut, source.lengths + short + cut, left_out)
+        return TokenizedPrompts(source, short, cut, source.lengths + short + cut, left_out)
 
     def _prompts(self, pairs: Sequence[tuple[str, str | None]]) -> tuple[list[Spelled], np.ndarray]:
         if self.chat is not None:
@@ -189,8 +189,8 @@ class PromptReader:
         before, after = ("", "") if self.turns == NO_TURN else self.template.split(PLACE)
         if self.turns == NO_TURN:  # a text to learn has nothing before it; one to go on from is a prompt
             pairs = [("" if said is not None else text, said) for text, said in pairs]
-        heads = self._pieces.spelled([[Part(before), Part(text, content=True)] for text, _ in pairs])
-        (tail,) = self._pieces.spelled([[Part(after)]])
+        heads = self._pieces.spelled([[TextPiece(before), TextPiece(text, content=True)] for text, _ in pairs])
+        (tail,) = self._pieces.spelled([[TextPiece(after)]])
         front = self._front
         found = [self._fitted(Spelled.plain(np.concatenate([front, head.ids])), tail) for head in heads]
         return [each for each, _ in found], np.array([cut for _, cut in found], np.int64)
@@ -255,7 +255,7 @@ class PromptReader:
     def _turns(self, text: str) -> Turns:
         return (Turn(USER, text),) if self.turns == ONE_TURN else turns_of(text)
 
-    def _before_answer(self, chat: Chat, turns: Turns, said: str) -> list[Part]:
+    def _before_answer(self, chat: Chat, turns: Turns, said: str) -> list[TextPiece]:
         parts = chat.parts((*turns, Turn(ASSISTANT, said)), every=self.turns == "all")
         return parts[: max(number for number, part in enumerate(parts) if part.content)]
 
@@ -291,7 +291,7 @@ def as_source(
 
 
 @dataclass(frozen=True)
-class Taken:
+class TokenizedPrompts:
     """Prompts, perhaps with responses, as a model reads them.
 
     Attributes:

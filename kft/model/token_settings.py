@@ -41,7 +41,7 @@ DEFAULTS = {"tokenize_chinese_chars": True, "strip_accents": None}
 
 
 @dataclass(frozen=True)
-class Added:
+class AddedToken:
     """A token that was added to a vocabulary.
 
     Attributes:
@@ -69,7 +69,7 @@ class TokenSettings:
 
     switches: Mapping[str, bool]
     names: Mapping[str, str]
-    added: tuple[Added, ...]
+    added: tuple[AddedToken, ...]
 
     def get(self, name: str, default: bool) -> bool:
         return self.switches.get(name, default)
@@ -120,13 +120,13 @@ def read_settings(folder: Path, *, with_json: bool = False) -> TokenSettings:
 
 def _added(
     folder: Path, decoder: Any, added: Mapping[str, Any], whole: set[str], names: Mapping[str, str]
-) -> tuple[Added, ...]:
+) -> tuple[AddedToken, ...]:
     """Returns the tokens of added_tokens.json, of ``added_tokens_decoder``, and those only named as special."""
-    found: dict[str, Added] = {}
+    found: dict[str, AddedToken] = {}
     for content, number in added.items():
         if type(number) is not int or number < 0:
             raise _refusal(folder / ADDED, content, number, "its id, a whole number")
-        found[content] = Added(content, number, content in whole or content in names.values(), {})
+        found[content] = AddedToken(content, number, content in whole or content in names.values(), {})
     if decoder is not None and not isinstance(decoder, Mapping):
         raise _refusal(folder / CONFIG, "added_tokens_decoder", decoder, "tokens by their ids")
     for key, value in (decoder or {}).items():
@@ -137,9 +137,9 @@ def _added(
         if content in found and found[content].number != int(key):
             raise _refusal(folder / CONFIG, place, content, f"id {found[content].number}, as in {ADDED}")
         flags = {name: bool(value[name]) for name in FLAGS if name in value}
-        found[content] = Added(content, int(key), bool(value.get("special", content in whole)), flags)
+        found[content] = AddedToken(content, int(key), bool(value.get("special", content in whole)), flags)
     for content in sorted(whole - set(found)):
-        found[content] = Added(content, None, True, {})
+        found[content] = AddedToken(content, None, True, {})
     return tuple(sorted(found.values(), key=lambda each: (each.number is None, each.number or 0, each.content)))
 
 

@@ -18,7 +18,7 @@ from kft.model.gguf_gemma import SUFFIX, read_gguf_tokens
 from kft.model.panics import tokenizer_errors
 from kft.model.sentencepiece import SentencePieceModel, build_sentencepiece, read_sentencepiece
 from kft.model.token_rows import TextTokenizer
-from kft.model.token_settings import PLAIN, Added, TokenSettings, read_settings, refuse_switches
+from kft.model.token_settings import PLAIN, AddedToken, TokenSettings, read_settings, refuse_switches
 
 if TYPE_CHECKING:
     import tokenizers
@@ -101,7 +101,7 @@ def _text_of(path: Path) -> str:
         raise _unreadable(path, str(error)) from None
 
 
-def add_tokens(built: tokenizers.Tokenizer, added: Sequence[Added], folder: Path) -> tokenizers.Tokenizer:
+def add_tokens(built: tokenizers.Tokenizer, added: Sequence[AddedToken], folder: Path) -> tokenizers.Tokenizer:
     """Adds tokens to a vocabulary, and takes those whole that are in it already.
 
     Raises:

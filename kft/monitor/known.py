@@ -21,7 +21,7 @@ _SHIFT = np.uint64(17)  # leaves 15 of 32 bits: CELLS
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownRows:
     """What rows are held against; what the valid split does not have is None.
 
     Attributes:
@@ -46,7 +46,7 @@ class Known:
         return hashed_ids(ids) if self.hashed else np.clip(ids, 0, len(self.counts) - 1)
 
 
-NOTHING = Known()
+NOTHING = KnownRows()
 """Of a split without rows."""
 
 

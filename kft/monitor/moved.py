@@ -23,7 +23,7 @@ from kft.monitor.slices import Slices, Slicing, as_counts
 from kft.monitor.watch import Watch
 from kft.monitor.wealth import stake_of
 from kft.records.monitored import GaugeSeen, WindowSeen
-from kft.records.sliced import Compared, SliceSeen, SlicesSeen
+from kft.records.sliced import ShareChange, SliceSeen, SlicesSeen
 
 STEPS = 24
 """Halvings of an interval: to a ten-millionth."""
@@ -99,8 +99,8 @@ def _of_way(way: Slicing, slices: Slices, counts: np.ndarray, level: float) -> l
     return found
 
 
-def _compared(found: np.ndarray, place: int) -> Compared:
-    return Compared(*(round(float(number), 5) for number in found[place]))
+def _compared(found: np.ndarray, place: int) -> ShareChange:
+    return ShareChange(*(round(float(number), 5) for number in found[place]))
 
 
 def _beyond(each: SliceSeen) -> float:

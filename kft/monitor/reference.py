@@ -20,7 +20,7 @@ from safetensors.numpy import load, save
 from kft.errors import RunError
 from kft.monitor.edges import Edges, fit_edges
 from kft.monitor.gauges.all_gauges import GAUGES
-from kft.monitor.known import CELLS, DIRECTIONS, MOST_VECTORS, NOTHING, Known
+from kft.monitor.known import CELLS, DIRECTIONS, MOST_VECTORS, NOTHING, KnownRows
 from kft.monitor.seen import Seen
 from kft.monitor.slices import Slices, as_header, from_header
 from kft.records.files import write_file
@@ -42,7 +42,7 @@ CODE_CELLS = 24
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ReferenceScores:
     """How the artifact scores its test rows, in an order that a seed has drawn.
 
     Attributes:
@@ -90,8 +90,8 @@ class Reference:
     n_test: int
     edges: Mapping[str, Edges]
     moments: Mapping[str, Moments] = field(default_factory=dict)
-    known: Known = NOTHING
-    scores: Scored | None = None
+    known: KnownRows = NOTHING
+    scores: ReferenceScores | None = None
     vectors: np.ndarray | None = None
     slices: Slices | None = None
 
@@ -108,7 +108,7 @@ class Reference:
 
 def make_reference(
     subject: tuple[str, tuple[str, ...]],
-    known: Known,
+    known: KnownRows,
     test: Seen,
     truth: np.ndarray | None,
     seed: int,
@@ -136,7 +136,7 @@ def make_reference(
     if truth is not None and test.probabilities is not None and len(test):
         assert test.label is not None and test.confidence is not None and test.abstain is not None
         most = SCORES_BYTES // (2 * test.probabilities.shape[1])
-        scores = Scored(
+        scores = ReferenceScores(
             truth[order].astype(np.int32),
             test.label[order],
             test.confidence[order],
@@ -263,8 +263,8 @@ def _read(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Refere
         n_test=header["n_test"],
         edges=edges,
         moments={name: Moments(**each) for name, each in header["moments"].items()},
-        known=Known(rows=header["n_valid"], hashed=header["hashed"], **parts["known"]),
-        scores=Scored(**parts["scores"]) if parts["scores"] else None,
+        known=KnownRows(rows=header["n_valid"], hashed=header["hashed"], **parts["known"]),
+        scores=ReferenceScores(**parts["scores"]) if parts["scores"] else None,
         vectors=arrays.get("vectors"),
         slices=from_header(header["slices"]) if header.get("slices") else None,
     )

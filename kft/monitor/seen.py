@@ -16,8 +16,8 @@ import numpy as np
 from kft.monitor.gauges.answers import FORMS, measure_vectors
 from kft.monitor.gauges.gauge import Values
 from kft.monitor.gauges.images import measure_images
-from kft.monitor.gauges.texts import Spelling, measure_texts
-from kft.monitor.known import NOTHING, Known
+from kft.monitor.gauges.texts import TokenizerLimits, measure_texts
+from kft.monitor.known import NOTHING, KnownRows
 
 WITHIN = 1000
 """Rows before a row among which copies of it are looked for."""
@@ -37,12 +37,12 @@ class Lens:
 
     form: str
     withholds: bool = False
-    spelling: Spelling | None = None
-    known: Known = NOTHING
+    spelling: TokenizerLimits | None = None
+    known: KnownRows = NOTHING
 
 
 @dataclass(frozen=True)
-class Rows:
+class ProductionRows:
     """What production has of some rows.
 
     Attributes:
@@ -116,7 +116,7 @@ ANSWERED = tuple(each.name for each in fields(Seen) if each.name not in ("values
 """What of ``Seen`` a task may do without."""
 
 
-def see_rows(rows: Rows, lens: Lens, before: np.ndarray = NO_ROWS) -> Seen:
+def see_rows(rows: ProductionRows, lens: Lens, before: np.ndarray = NO_ROWS) -> Seen:
     """Returns what is seen of rows.
 
     Args:

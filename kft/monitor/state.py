@@ -23,7 +23,7 @@ from kft.monitor.learned import from_text
 from kft.monitor.reference import Reference
 from kft.monitor.slices import as_counts
 from kft.monitor.watch import Tally, Watch, Watched, begin, counts_of, with_learned
-from kft.monitor.windows import Cut
+from kft.monitor.windows import WindowSpec
 from kft.records.document import document_digest, document_text, read_document
 from kft.records.fields import absent
 from kft.records.files import require_writable, storage_errors, write_file
@@ -69,7 +69,7 @@ class State:
     posted: str = ""
 
 
-def new_state(bound: Bound, reference: Reference, alpha: float, cut: Cut) -> State:
+def new_state(bound: Bound, reference: Reference, alpha: float, cut: WindowSpec) -> State:
     """Returns a state in which nothing has come."""
     return State(bound, begin(reference, alpha, cut))
 
@@ -168,7 +168,7 @@ def write_state(folder: Path, state: State) -> None:
     write_file(folder / NAME, document_text(replace(kept, digest=document_digest(kept))), elsewhere=ANOTHER)
 
 
-def read_state(folder: Path, bound: Bound, reference: Reference, alpha: float, cut: Cut) -> State:
+def read_state(folder: Path, bound: Bound, reference: Reference, alpha: float, cut: WindowSpec) -> State:
     """Reads a state; one in which nothing has come where the folder has none yet.
 
     Args:
@@ -198,7 +198,7 @@ def read_state(folder: Path, bound: Bound, reference: Reference, alpha: float, c
     return State(bound, watch, counted, kept.calls, kept.posted)
 
 
-def _require_same(folder: Path, kept: _Kept, bound: Bound, alpha: float, cut: Cut) -> None:
+def _require_same(folder: Path, kept: _Kept, bound: Bound, alpha: float, cut: WindowSpec) -> None:
     if kept.artifact != bound:
         was, now = kept.artifact, bound
         other = was.name != now.name or was.version != now.version

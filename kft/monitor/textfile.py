@@ -27,7 +27,7 @@ Sample = tuple[Mapping[str, str], float]
 
 
 @dataclass(frozen=True)
-class Family:
+class MetricFamily:
     """One metric: its name without the prefix, what it says, its values by their labels, and its type."""
 
     name: str
@@ -82,36 +82,40 @@ def textfile_of(result: MonitorResult, seconds: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _of_model(result: MonitorResult, seconds: float) -> Iterator[Family]:
-    yield Family("version_info", "The version that is watched.", [({"version": result.version}, 1)])
-    yield Family("drift", "1 where a gauge has raised an alarm, in this call or before.", [({}, result.drift)])
-    yield Family("rows_total", "Rows that were counted, over all calls.", [({}, result.rows)], "counter")
-    yield Family("last_run_timestamp_seconds", "When it was looked at last, since 1970.", [({}, round(seconds, 3))])
+def _of_model(result: MonitorResult, seconds: float) -> Iterator[MetricFamily]:
+    yield MetricFamily("version_info", "The version that is watched.", [({"version": result.version}, 1)])
+    yield MetricFamily("drift", "1 where a gauge has raised an alarm, in this call or before.", [({}, result.drift)])
+    yield MetricFamily("rows_total", "Rows that were counted, over all calls.", [({}, result.rows)], "counter")
+    yield MetricFamily(
+        "last_run_timestamp_seconds", "When it was looked at last, since 1970.", [({}, round(seconds, 3))]
+    )
 
 
-def _of_gauges(result: MonitorResult) -> Iterator[Family]:
+def _of_gauges(result: MonitorResult) -> Iterator[MetricFamily]:
     gauges = [({"gauge": each.name, "kind": each.kind}, each) for each in result.gauges]
     about = "Natural logarithm of what bets against no change are worth."
-    yield Family("evidence_nats", about, [(labels, each.evidence) for labels, each in gauges])
+    yield MetricFamily("evidence_nats", about, [(labels, each.evidence) for labels, each in gauges])
     levels = [(labels, each.threshold) for labels, each in gauges if each.threshold is not None]
-    yield Family("alarm_level_nats", "Evidence at which a gauge raises an alarm.", levels)
+    yield MetricFamily("alarm_level_nats", "Evidence at which a gauge raises an alarm.", levels)
     about = "1 where the gauge has raised an alarm, in this call or before."
-    yield Family("alarm", about, [(labels, bool(each.alarm)) for labels, each in gauges])
+    yield MetricFamily("alarm", about, [(labels, bool(each.alarm)) for labels, each in gauges])
 
 
-def _of_estimates(result: MonitorResult) -> Iterator[Family]:
+def _of_estimates(result: MonitorResult) -> Iterator[MetricFamily]:
     found = result.accuracy
     if found is not None and found.estimate is not None:
         bounds = zip(BOUNDS, (found.value, found.low, found.high), strict=True)
         samples = [({"metric": found.metric, "bound": bound}, value) for bound, value in bounds if value is not None]
-        yield Family("quality", "The metric as it is estimated on new rows, with its 95 % interval.", samples)
+        yield MetricFamily("quality", "The metric as it is estimated on new rows, with its 95 % interval.", samples)
     if result.shares is not None and len(result.shares.shares) <= MOST_CLASSES:
         shares = [
             ({"class": each.name, "bound": bound}, value)
             for each in result.shares.shares
             for bound, value in zip(BOUNDS, (each.value, each.low, each.high), strict=True)
         ]
-        yield Family("class_share_ratio", "Estimated share of a class in new rows, with its 95 % interval.", shares)
+        yield MetricFamily(
+            "class_share_ratio", "Estimated share of a class in new rows, with its 95 % interval.", shares
+        )
 
 
 def _labels(values: Mapping[str, str]) -> str:

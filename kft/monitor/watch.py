@@ -22,7 +22,7 @@ from kft.monitor.learned import SHARE, Learned, learn
 from kft.monitor.reference import Reference
 from kft.monitor.seen import Seen
 from kft.monitor.wealth import Wealth
-from kft.monitor.windows import MOST_WINDOWS, Cut
+from kft.monitor.windows import MOST_WINDOWS, WindowSpec
 from kft.records.monitored import Moments, SliceCounts, WindowSeen
 
 MOST_HISTORY = 1_000
@@ -102,7 +102,7 @@ def _added(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> di
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class RowBatch:
     """Some rows that came.
 
     Attributes:
@@ -117,11 +117,11 @@ class Block:
     times: np.ndarray | None = None
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    def take(self, places: np.ndarray) -> Block:
+    def take(self, places: np.ndarray) -> RowBatch:
         """Returns some of the rows, in the order of ``places``."""
         times = None if self.times is None else self.times[places]
         columns = {name: cells[places] for name, cells in self.columns.items()}
-        return Block(self.seen.take(places), self.keys[places], times, columns)
+        return RowBatch(self.seen.take(places), self.keys[places], times, columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ class Watch:
 
     reference: Reference
     alpha: float
-    cut: Cut
+    cut: WindowSpec
     gauges: Mapping[str, Watched]
     open: Mapping[int, Tally] = field(default_factory=dict)
     history: tuple[WindowSeen, ...] = ()
@@ -153,7 +153,7 @@ class Watch:
     n_vectors: int = 0
 
 
-def begin(reference: Reference, alpha: float, cut: Cut) -> Watch:
+def begin(reference: Reference, alpha: float, cut: WindowSpec) -> Watch:
     """Returns a watch to which nothing has come.
 
     Args:
@@ -170,7 +170,7 @@ def begin(reference: Reference, alpha: float, cut: Cut) -> Watch:
     return Watch(reference, alpha, cut, gauges)
 
 
-def take(watch: Watch, block: Block, *, ordered: bool) -> Watch:
+def take(watch: Watch, block: RowBatch, *, ordered: bool) -> Watch:
     """Returns the watch after some rows.
 
     Args:
@@ -191,7 +191,7 @@ def take(watch: Watch, block: Block, *, ordered: bool) -> Watch:
     return watch
 
 
-def _count(watch: Watch, block: Block, key: int) -> Tally:
+def _count(watch: Watch, block: RowBatch, key: int) -> Tally:
     seen, times = block.seen, block.times
     cells, sums = {}, {}
     for name, each in watch.gauges.items():

@@ -30,7 +30,7 @@ SHOWN = 60
 
 
 @dataclass(frozen=True)
-class Cut:
+class WindowSpec:
     """How rows are cut into windows.
 
     Attributes:
@@ -65,7 +65,7 @@ class Cut:
         Example:
             >>> parse_window("1d").name(20_782), parse_window("1h").name(498_773), parse_window("1w").name(2_968)
             ('2026-11-25', '2026-11-25 05:00', 'week of 2026-11-23')
-            >>> parse_window("500").name(2), Cut().name(0)
+            >>> parse_window("500").name(2), WindowSpec().name(0)
             ('rows 1,001 to 1,500', 'call 1')
         """
         if self.rows:
@@ -86,7 +86,7 @@ class Cut:
         return MONDAY if self.seconds % UNITS["w"] == 0 else 0
 
 
-def parse_window(text: str | None) -> Cut:
+def parse_window(text: str | None) -> WindowSpec:
     """Reads ``--window``.
 
     Args:
@@ -100,7 +100,7 @@ def parse_window(text: str | None) -> Cut:
         (21600, 1000)
     """
     if not text:
-        return Cut()
+        return WindowSpec()
     found = re.fullmatch(r"(\d{1,9})([hdw]?)", text.strip().replace(",", "").replace("_", ""))
     if not found or not int(found.group(1)):
         raise UsageError(
@@ -112,7 +112,7 @@ def parse_window(text: str | None) -> Cut:
         )
     number, unit = int(found.group(1)), found.group(2)
     plain = f"{number}{unit}"
-    return Cut(plain, seconds=number * UNITS[unit]) if unit else Cut(plain, rows=number)
+    return WindowSpec(plain, seconds=number * UNITS[unit]) if unit else WindowSpec(plain, rows=number)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kft.notebook import Line, Piece, Table, shows
+from kft.notebook import Line, Piece, ShownTable, shows
 from kft.records.estimate import Estimate
 from kft.records.fields import absent, rounded, unwritten
 from kft.records.paired import PairedResult
@@ -120,4 +120,4 @@ class EdgeCaseResult:
             for check in self.checks
         ]
         yield Line(f"{self.suite}, {self.pass_rate} of the cases pass")
-        yield Table(("check", "passed", "pass rate", "at least", ""), rows)
+        yield ShownTable(("check", "passed", "pass rate", "at least", ""), rows)

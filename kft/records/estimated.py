@@ -11,7 +11,7 @@ ACCURACY = "accuracy"
 
 
 @dataclass(frozen=True)
-class Way:
+class EstimateMethod:
     """One way to the figure, beside the others.
 
     Attributes:
@@ -53,7 +53,7 @@ class AccuracyEstimate:
     refused: tuple[str, ...]
     n: int
     reference: Estimate | None = absent(None)
-    ways: tuple[Way, ...] = absent(())
+    ways: tuple[EstimateMethod, ...] = absent(())
     unlike: float = absent(0.0)
     labels: int = absent(0)
     labels_alone: Estimate | None = absent(None)
@@ -72,7 +72,8 @@ class AccuracyEstimate:
         if self.estimate is None:
             return f"{self.metric} not estimated: {'; '.join(self.refused)}"
         by = f"{self.labels:,} labels" if self.labels else "no label"
-        return f"{self.metric} {self.estimate} on {self.n:,} new rows, {by}"
+        about = "about " if self.labels else ""  # drawn rows tell by their chances how many they stand for
+        return f"{self.metric} {self.estimate} on {about}{self.n:,} new rows, {by}"
 
 
 @dataclass(frozen=True)

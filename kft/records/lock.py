@@ -49,7 +49,8 @@ def hold(
         if left := _read(file):
             note(f"lock       left by {_who(left)}, which is gone: cleared")
         for litter in (*run.path.glob(".*.tmp"), *run.evaluations.glob(".*.tmp")):  # of a process that was killed
-            litter.unlink(missing_ok=True)
+            if not litter.is_dir():  # that is what an export was building: kft clean removes it
+                litter.unlink(missing_ok=True)
         _write(file, {"pid": os.getpid(), "host": socket.gethostname(), "since": utc_now(), "command": _command()})
         try:
             yield

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from kft.notebook import Line, Piece, Table, shows
+from kft.notebook import Line, Piece, ShownTable, shows
 from kft.records.apart import ValidResult
 from kft.records.constant import not_beaten
 from kft.records.edge_cases import EdgeCaseResult
@@ -397,14 +397,14 @@ class EvaluateResult:
         ]
         yield Line(f"{self.split}, {self.n:,} examples, 95 % intervals", f"weak: {', '.join(weak)}" if weak else "")
         cells = [(row, *(found.get(name, "") for name in self.metrics)) for row, found in rows]
-        yield Table(("", *map(metric_title, self.metrics)), cells)
+        yield ShownTable(("", *map(metric_title, self.metrics)), cells)
         if self.valid and self.valid.apart:
             yield Line(self.valid.said, *self.valid.causes)
         if self.linear_wins:
             yield Line(self.linear_wins)
         yield from map(Line, self.constant_wins)
         if gates:
-            yield Table(("gate", "asks for", "reached", ""), gates)
+            yield ShownTable(("gate", "asks for", "reached", ""), gates)
         if self.edge_cases:
             yield from self.edge_cases.shown()
         if self.forgetting:

@@ -21,7 +21,7 @@ class NearExample:
 
 
 @dataclass(frozen=True)
-class Passage:
+class DecidingPassage:
     """A part of a text in windows that decided an answer.
 
     Attributes:
@@ -64,7 +64,7 @@ class Mistake:
     confidence: float | None
     cost: float | None
     neighbours: tuple[NearExample, ...]
-    passages: tuple[Passage, ...] = absent(())
+    passages: tuple[DecidingPassage, ...] = absent(())
     given: tuple[str, ...] = absent(())
     unsupported: tuple[str, ...] = absent(())
     withheld: bool = absent(False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kft.notebook import Line, Piece, Table, shows
+from kft.notebook import Line, Piece, ShownTable, shows
 from kft.records.estimated import AccuracyEstimate, ClassShares
 from kft.records.fields import absent, rounded
 from kft.records.sliced import ExamplesSeen, SlicesSeen
@@ -126,8 +126,21 @@ class GaugeSeen:
         return max(0.0, self.evidence) / self.threshold if self.threshold else 0.0
 
 
+def times(evidence: float) -> str:
+    """Returns evidence, a natural logarithm, as people read it: how many times likelier it is that something changed.
+
+    Example:
+        >>> times(0.0), times(7.6), times(100.0)
+        ('1.0', '1,998', '10^43')
+    """
+    if evidence > math.log(1e6):
+        return f"10^{evidence / math.log(10):.0f}"
+    value = math.exp(evidence)
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 0.05 else "0"
+
+
 @dataclass(frozen=True)
-class Taken:
+class RowCounts:
     """What became of the rows of one call.
 
     Attributes:
@@ -172,7 +185,7 @@ class MonitorResult:
     version: str
     data: str
     alpha: float
-    taken: Taken
+    taken: RowCounts
     rows: int
     calls: int
     windows: tuple[WindowSeen, ...]
@@ -235,4 +248,4 @@ class MonitorResult:
         ]
         for line in self.estimates:
             yield Line(line)
-        yield Table(("gauge", "what it is", "evidence", "alarm at", "first alarm"), rows)
+        yield ShownTable(("gauge", "what it is", "evidence", "alarm at", "first alarm"), rows)

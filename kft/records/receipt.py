@@ -19,7 +19,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Resumed:
+class Resumption:
     """One time that the run went on.
 
     Attributes:
@@ -91,7 +91,7 @@ class Receipt:
     versions: Mapping[str, str]
     devices: tuple[str, ...]
     strategy: str
-    resumed: tuple[Resumed, ...] = absent(())
+    resumed: tuple[Resumption, ...] = absent(())
     manifest: bool = absent(False)
     label_columns_hold: str = absent("")
     backbone_files: Mapping[str, str] | None = absent()

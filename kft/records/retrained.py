@@ -15,7 +15,7 @@ STARTS: tuple[Start, ...] = get_args(Start)
 
 
 @dataclass(frozen=True)
-class Asked:
+class RetrainingRequest:
     """retraining.json: what a retraining was asked for; who asks for the same again goes on with it.
 
     Attributes:
@@ -39,7 +39,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class NewRows:
-    """What became of the new rows; see ``kft.split.added.Added``."""
+    """What became of the new rows; see ``kft.split.added.AddedRound``."""
 
     name: str
     file: str
@@ -57,7 +57,7 @@ class NewRows:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ChallengerCandidate:
     """One of the runs that a challenger was chosen from.
 
     Attributes:
@@ -172,7 +172,7 @@ class Retraining:
     rows: NewRows
     start: Start
     start_why: str
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[ChallengerCandidate, ...]
     old: Duel
     new: Duel
     failed_gates: tuple[str, ...]

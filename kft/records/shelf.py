@@ -19,7 +19,7 @@ CHAMPION: Alias = "champion"
 
 
 @dataclass(frozen=True)
-class Version:
+class ShelfVersion:
     """A version that stands on the shelf; it never changes.
 
     Attributes:
@@ -47,7 +47,7 @@ class Move:
         alias: What was moved.
         previous: The version that it named before; None where it named none.
         version: The version that it names now.
-        artifact: sha256 of that version; see ``Version``.
+        artifact: sha256 of that version; see ``ShelfVersion``.
         why: In the words of whoever moved it; may be empty.
         source: The artifact as it was named; empty for a rollback.
         forced: What the gate had against it; it was moved nevertheless.
@@ -80,9 +80,9 @@ class Standing:
     """
 
     aliases: Mapping[Alias, int] = field(default_factory=dict)
-    versions: tuple[Version, ...] = ()
+    versions: tuple[ShelfVersion, ...] = ()
     champions: tuple[int, ...] = ()
     last: Move | None = None
 
-    def version(self, number: int) -> Version | None:
+    def version(self, number: int) -> ShelfVersion | None:
         return next((each for each in self.versions if each.number == number), None)

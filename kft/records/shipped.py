@@ -28,7 +28,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Reading:
+class Preprocessing:
     """How raw inputs are read.
 
     Attributes:
@@ -134,7 +134,7 @@ class About:
     model: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    reader: Reading
+    reader: Preprocessing
     packages: tuple[str, ...]
     checkpoint: str
     calibration: Calibration | None

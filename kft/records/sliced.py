@@ -9,7 +9,7 @@ from kft.records.fields import absent
 
 
 @dataclass(frozen=True)
-class Compared:
+class ShareChange:
     """A share now and among the test rows.
 
     Attributes:
@@ -39,7 +39,7 @@ class Compared:
         """The interval of the difference, in percentage points.
 
         Example:
-            >>> Compared(0.1, 0.32, 0.17, 0.28).difference
+            >>> ShareChange(0.1, 0.32, 0.17, 0.28).difference
             '+17.0 to +28.0 points'
         """
         return f"{100 * self.low:+.1f} to {100 * self.high:+.1f} points"
@@ -65,9 +65,9 @@ class SliceSeen:
     value: str
     rows: int
     test_rows: int
-    share: Compared
-    unsure: Compared | None = absent()
-    withheld: Compared | None = absent()
+    share: ShareChange
+    unsure: ShareChange | None = absent()
+    withheld: ShareChange | None = absent()
     confidence: float | None = absent()
     confidence_before: float | None = absent()
 

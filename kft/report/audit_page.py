@@ -45,7 +45,7 @@ Drawing = tuple[str, Markup]
 
 
 @dataclass(frozen=True)
-class Row:
+class FindingRow:
     """One line of a finding's table: one example or two, and what the check says of them."""
 
     examples: tuple[ShownExample, ...]
@@ -71,8 +71,8 @@ class Section:
     finding: Finding
     anchor: str
     columns: tuple[str, ...]
-    shown: tuple[Row, ...]
-    folded: tuple[Row, ...]
+    shown: tuple[FindingRow, ...]
+    folded: tuple[FindingRow, ...]
     left_out: int
     grids: tuple[Grid, ...]
     figures: dict[str, Any]
@@ -119,7 +119,7 @@ def _section(finding: Finding, number: int, index: ExampleIndex) -> Section:
     single_images = index.view.task.reads.files and all(len(ids) == 1 for ids in table.ids)
     at_once = IMAGES_SHOWN if single_images else ROWS_SHOWN
     rows = tuple(
-        Row(tuple(index.show(each) for each in ids), tuple(values[place] for values in table.columns.values()))
+        FindingRow(tuple(index.show(each) for each in ids), tuple(values[place] for values in table.columns.values()))
         for place, ids in enumerate(table.ids[: at_once + ROWS_FOLDED])
     )
     return Section(

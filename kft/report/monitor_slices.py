@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kft.records.sliced import Compared, ExampleSeen, ExamplesSeen, SliceSeen, SlicesSeen
+from kft.records.sliced import ExampleSeen, ExamplesSeen, ShareChange, SliceSeen, SlicesSeen
 from kft.report.html import Thumbnails, number, shorten
 
 AT_ONCE = 12
@@ -32,7 +32,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class SliceRow:
     """A slice, or a row to look at.
 
     Attributes:
@@ -61,7 +61,7 @@ def slice_rows(found: SlicesSeen | None) -> dict[str, Any] | None:
     }
 
 
-def _row(each: SliceSeen, found: SlicesSeen) -> Row:
+def _row(each: SliceSeen, found: SlicesSeen) -> SliceRow:
     cells = {"share of rows": _cell(each.share)}
     if found.unsure_below is not None:
         cells[found.called_unsure] = _cell(each.unsure)
@@ -70,10 +70,10 @@ def _row(each: SliceSeen, found: SlicesSeen) -> Row:
     if found.unsure_below is not None:
         cells["mean confidence"] = Cell(f"{number(each.confidence_before)} → {number(each.confidence)}")
     cells["rows"] = Cell(f"{each.rows:,}, {each.test_rows:,} of test")
-    return Row(shorten(each.name, 80), bool(each.moved), cells)
+    return SliceRow(shorten(each.name, 80), bool(each.moved), cells)
 
 
-def _cell(found: Compared | None) -> Cell:
+def _cell(found: ShareChange | None) -> Cell:
     if found is None:
         return Cell("-")
     return Cell(f"{100 * found.before:.1f} % → {100 * found.now:.1f} %", found.difference, found.moved)

@@ -37,7 +37,7 @@ from kft.train.phases import is_tuned
 
 
 @dataclass(frozen=True)
-class Pair:
+class ConfusedPair:
     """Two classes, of which one was taken for the other.
 
     Attributes:
@@ -162,12 +162,12 @@ class RunRecord:
         return 1 if self.task.kind.judging.metrics[self.main].higher_is_better else -1
 
     @cached_property
-    def confused(self) -> list[Pair]:
+    def confused(self) -> list[ConfusedPair]:
         if self.confusion is None:
             return []
         totals = self.confusion.sum(axis=1)
         pairs = [
-            Pair(self.labels[a], self.labels[b], int(self.confusion[a, b]), int(totals[a]))
+            ConfusedPair(self.labels[a], self.labels[b], int(self.confusion[a, b]), int(totals[a]))
             for a, b in zip(*np.nonzero(self.confusion), strict=True)
             if a != b
         ]

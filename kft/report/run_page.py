@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from kft import runtime
 from kft.characters import several
-from kft.compare.table import Row as ComparisonRow
+from kft.compare.table import ApproachRow as ComparisonRow
 from kft.compare.table import header, rows_of
 from kft.data.personal import conceal
 from kft.evaluate.evaluate import YARDSTICK
@@ -25,8 +25,8 @@ from kft.records.files import utc_now
 from kft.records.forgetting import ForgettingResult
 from kft.records.history import BLENDED, EpochDone, as_line
 from kft.records.metrics import EvaluateResult
+from kft.records.mistakes import DecidingPassage, NearExample
 from kft.records.mistakes import Mistake as WrittenMistake
-from kft.records.mistakes import NearExample, Passage
 from kft.report import run_plots
 from kft.report.details import Grid, make_grid
 from kft.report.examples import ShownExample
@@ -54,14 +54,14 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class Mistake:
+class ShownMistake:
     """A wrong answer as the page shows it; its example carries what is right as its label."""
 
     example: ShownExample
     prediction: str
     confidence: float | None
     neighbours: tuple[Neighbour, ...]
-    passages: tuple[Passage, ...] = ()
+    passages: tuple[DecidingPassage, ...] = ()
     given: tuple[str, ...] = ()
     unsupported: tuple[str, ...] = ()
     withheld: bool = False
@@ -280,7 +280,7 @@ def _forgetting(record: RunRecord) -> ForgettingResult | None:
     return None if found is None else replace(found, metric=metric_title(found.metric))
 
 
-def _mistakes(record: RunRecord) -> list[Mistake]:
+def _mistakes(record: RunRecord) -> list[ShownMistake]:
     thumbnails = Thumbnails()
     images, most = record.task.reads.files, WRITTEN if record.task.kind.writes else 60
 
@@ -291,7 +291,7 @@ def _mistakes(record: RunRecord) -> list[Mistake]:
         return ShownExample(each.id, split, texts, image, shorten(label, most))
 
     return [
-        Mistake(
+        ShownMistake(
             example=shown(each, each.target, "test"),
             prediction=shorten(each.prediction, most),
             confidence=each.confidence,

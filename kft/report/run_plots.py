@@ -27,7 +27,7 @@ DARK = 0.55
 
 
 @dataclass(frozen=True)
-class Curve:
+class EpochCurve:
     """What is drawn along the epochs of a run.
 
     Attributes:
@@ -43,7 +43,7 @@ class Curve:
     title: str
 
 
-def curves_of(history: Sequence[HistoryEvent], best: str) -> list[Curve]:
+def curves_of(history: Sequence[HistoryEvent], best: str) -> list[EpochCurve]:
     """Returns the curves of a run: the loss, and what its epochs were chosen by, where that is something else.
 
     Args:
@@ -58,13 +58,13 @@ def curves_of(history: Sequence[HistoryEvent], best: str) -> list[Curve]:
         return []
     keys = dict.fromkeys(["valid_loss", best])
     return [
-        Curve(events, key.removeprefix("valid_"), key, metric_title(key.removeprefix("valid_")))
+        EpochCurve(events, key.removeprefix("valid_"), key, metric_title(key.removeprefix("valid_")))
         for key in keys
         if all(key in event.metrics for event in events)
     ]
 
 
-def training_plot(curve: Curve) -> Markup:
+def training_plot(curve: EpochCurve) -> Markup:
     """Draws training and validation along the epochs of all phases; the epoch that was kept is marked."""
     events = curve.events
     places = np.arange(len(events))

@@ -14,8 +14,8 @@ from kft.answer.load import Run
 from kft.errors import RunError, UsageError
 from kft.recipe.load import Recipe
 from kft.recipe.training import PhaseSpec
-from kft.records.retrained import STARTS, Candidate, NewRows, Start
-from kft.split.added import Added
+from kft.records.retrained import STARTS, ChallengerCandidate, NewRows, Start
+from kft.split.added import AddedRound
 from kft.split.assign import SPLITS, UNLABELLED
 from kft.split.data_split import DataSplit, data_hash
 from kft.split.data_split import split_hash as hash_of_split
@@ -136,7 +136,7 @@ def _rows(frame: pd.DataFrame) -> set[tuple[str, str, str]]:
     return set(zip(*columns, strict=True))
 
 
-def new_rows(added: Added, file: str) -> NewRows:
+def new_rows(added: AddedRound, file: str) -> NewRows:
     """Returns what became of the new rows, as the document has it."""
     train, valid, test = (len(added.places[key]) for key in SPLITS)
     return NewRows(
@@ -156,7 +156,7 @@ def new_rows(added: Added, file: str) -> NewRows:
     )
 
 
-def candidate(start: Start, run: Path) -> Candidate:
+def candidate(start: Start, run: Path) -> ChallengerCandidate:
     """Returns what a trained run reached on valid.
 
     Raises:
@@ -164,10 +164,12 @@ def candidate(start: Start, run: Path) -> Candidate:
     """
     facts, _ = load_facts(run / "checkpoints", "best")
     metrics: Mapping[str, float] = facts["metrics"]
-    return Candidate(start, str(run), str(facts["phase"]), dict(metrics))
+    return ChallengerCandidate(start, str(run), str(facts["phase"]), dict(metrics))
 
 
-def choose(candidates: Sequence[Candidate], monitor: str, judging: Judging) -> tuple[Candidate, str]:
+def choose(
+    candidates: Sequence[ChallengerCandidate], monitor: str, judging: Judging
+) -> tuple[ChallengerCandidate, str]:
     """Returns the candidate that valid prefers, and why in words; of equals the first.
 
     Args:

@@ -19,13 +19,13 @@ from pathlib import Path
 from kft.errors import DataError, RunError
 from kft.records.document import read_document, write_document
 from kft.records.files import sha256_of, storage_errors
-from kft.records.retrained import Asked
+from kft.records.retrained import RetrainingRequest
 from kft.records.run_folder import create_run, refuse_taken
 
 STATE, ADDED, ARTIFACT = "retraining.json", "added", "artifact"
 
 
-def find_place(asked: Asked, folder: Path | None, name: str) -> Path | None:
+def find_place(asked: RetrainingRequest, folder: Path | None, name: str) -> Path | None:
     """Returns the folder where the same was asked for before; None where it was not.
 
     Args:
@@ -59,7 +59,7 @@ def find_place(asked: Asked, folder: Path | None, name: str) -> Path | None:
     )
 
 
-def make_place(asked: Asked, folder: Path | None, name: str, sources: Sequence[str], copied: bool) -> Path:
+def make_place(asked: RetrainingRequest, folder: Path | None, name: str, sources: Sequence[str], copied: bool) -> Path:
     """Makes the folder of a retraining, with copies of its new rows, and writes what was asked for.
 
     Args:
@@ -91,16 +91,16 @@ def make_place(asked: Asked, folder: Path | None, name: str, sources: Sequence[s
     return folder
 
 
-def read_asked(folder: Path) -> Asked:
+def read_asked(folder: Path) -> RetrainingRequest:
     """Returns what was asked for in a folder.
 
     Raises:
         RunError: What says so is damaged.
     """
-    return read_document(Asked, folder / STATE)
+    return read_document(RetrainingRequest, folder / STATE)
 
 
-def require_rounds(folder: Path) -> Asked:
+def require_rounds(folder: Path) -> RetrainingRequest:
     """Returns what was asked for in a folder whose new rows are as they were copied.
 
     Raises:
@@ -146,5 +146,5 @@ def _copy(source: str, number: int, folder: Path) -> str:
     return str(copy.resolve())
 
 
-def _same(known: Asked, asked: Asked) -> bool:
+def _same(known: RetrainingRequest, asked: RetrainingRequest) -> bool:
     return replace(known, rounds=(), file="") == replace(asked, rounds=(), file="")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kft.deploy.lookup import version_folder
-from kft.deploy.shelf import Moved, Wish, promote
-from kft.deploy.standing import Reference, parse_reference, read_standing
+from kft.deploy.shelf import ShelfMove, Wish, promote
+from kft.deploy.standing import ShelfReference, parse_reference, read_standing
 from kft.errors import RunError, UsageError
 from kft.records.retrained import Retraining
 from kft.records.shelf import CHAMPION
@@ -25,7 +25,7 @@ class Throne:
         about: Its artifact.json.
     """
 
-    at: Reference
+    at: ShelfReference
     version: int
     about: About
 
@@ -82,7 +82,7 @@ def require_throne(throne: Throne, checkpoint: str, run: Path) -> None:
         )
 
 
-def take_throne(throne: Throne, artifact: Path, found: Retraining, say: Callable[[], None]) -> Moved:
+def take_throne(throne: Throne, artifact: Path, found: Retraining, say: Callable[[], None]) -> ShelfMove:
     """Has the alias ``champion`` name the challenger, if it still names the champion that was compared.
 
     Args:

@@ -11,7 +11,7 @@ import numpy as np
 
 from kft.answer.artifact import Artifact
 from kft.data.corpus import Corpus
-from kft.search.words import Words, index_words, load_words, save_words
+from kft.search.words import WordIndex, index_words, load_words, save_words
 
 Alike = Callable[[Sequence[str], Corpus], np.ndarray]
 """From queries and a corpus to ``float32[queries, documents]``."""
@@ -21,7 +21,7 @@ Encode = Callable[[Sequence[str], str], tuple[np.ndarray, float]]
 
 def by_words() -> Alike:
     """Returns BM25, over the most that a query could reach; a corpus is counted once."""
-    known: dict[int, tuple[Corpus, Words]] = {}  # the corpus too: an object that is gone leaves its id to another
+    known: dict[int, tuple[Corpus, WordIndex]] = {}  # the corpus too: an object that is gone leaves its id to another
 
     def alike(queries: Sequence[str], corpus: Corpus) -> np.ndarray:
         if id(corpus) not in known:

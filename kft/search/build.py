@@ -18,9 +18,9 @@ from kft.model.catalog import CATALOG
 from kft.records.document import read_document
 from kft.records.files import ELSEWHERE, storage_errors, utc_now, write_file
 from kft.records.index import NAME, AboutIndex, Cutting, Embedding, LeftOut, Weighing, read_index, write_index
-from kft.search.contents import GRAPH, QUERIES, WORDS, Contents, Written, write_texts
+from kft.search.contents import GRAPH, QUERIES, WORDS, Contents, StoredDocument, write_texts
 from kft.search.documents import Documents, read_queries, refuse_unusable
-from kft.search.embedding import Known, Tick, embed
+from kft.search.embedding import KnownVectors, Tick, embed
 from kft.search.index import Index, require_same
 from kft.search.models import Embedder, kind_of, run_of
 from kft.search.passages import cut_documents, plan_cutting
@@ -42,7 +42,7 @@ ERROR = 0.1
 
 
 @dataclass(frozen=True)
-class Wanted:
+class IndexSpec:
     """What an index is to be.
 
     Attributes:
@@ -93,7 +93,7 @@ class Built:
     queries_lost: int = field(default=0)
 
 
-def build_index(wanted: Wanted, shipped: Embedder, dest: Path, tick: Tick = lambda count: None) -> Built:
+def build_index(wanted: IndexSpec, shipped: Embedder, dest: Path, tick: Tick = lambda count: None) -> Built:
     """Builds an index, or changes the one that is there.
 
     Args:
@@ -154,7 +154,7 @@ class _Plan:
     width: int | None
 
 
-def _read_before(wanted: Wanted, shipped: Embedder, dest: Path) -> AboutIndex | None:
+def _read_before(wanted: IndexSpec, shipped: Embedder, dest: Path) -> AboutIndex | None:
     there = (dest / NAME).is_file()
     if wanted.update:
         before = read_index(dest)
@@ -190,7 +190,7 @@ def _is_left(dest: Path) -> bool:
     return not names or (UNFINISHED in names and names <= {UNFINISHED, LOCK, FIRST}) or names == {LOCK}
 
 
-def _plan(wanted: Wanted, shipped: Embedder, before: AboutIndex | None) -> _Plan:
+def _plan(wanted: IndexSpec, shipped: Embedder, before: AboutIndex | None) -> _Plan:
     reader = shipped.about.reader
     whole = shipped.vectors(["a text"]).shape[1]  # refuses a model without vectors before anything is read
     size, overlap = wanted.passage_tokens, wanted.overlap_tokens
@@ -207,7 +207,7 @@ def _plan(wanted: Wanted, shipped: Embedder, before: AboutIndex | None) -> _Plan
     return _Plan(plan_cutting(reader.max_tokens - added, size, overlap), error, width)
 
 
-def _width(wanted: Wanted, shipped: Embedder, before: AboutIndex | None, whole: int) -> int | None:
+def _width(wanted: IndexSpec, shipped: Embedder, before: AboutIndex | None, whole: int) -> int | None:
     """Returns how many numbers of a vector are kept; None for all."""
     had = None if before is None or before.embedding.width == whole else before.embedding.width
     width, able = wanted.width, shipped.about.widths
@@ -226,7 +226,7 @@ def _width(wanted: Wanted, shipped: Embedder, before: AboutIndex | None, whole: 
     return width
 
 
-def _written(wanted: Wanted, shipped: Embedder, plan: _Plan, left_out: list[LeftOut]) -> Iterator[Written]:
+def _written(wanted: IndexSpec, shipped: Embedder, plan: _Plan, left_out: list[LeftOut]) -> Iterator[StoredDocument]:
     """Yields documents that can be used, cut; notes the others."""
     texts = wanted.documents.texts()
     while part := list(islice(texts, DOCUMENTS_AT_ONCE)):
@@ -234,7 +234,7 @@ def _written(wanted: Wanted, shipped: Embedder, plan: _Plan, left_out: list[Left
         usable = [(name, text) for name, text, problem in part if not problem]
         passages = cut_documents([text for _, text in usable], shipped.tokenizer, plan.cutting)
         for (name, text), places in zip(usable, passages, strict=True):
-            yield Written(name, text, places)
+            yield StoredDocument(name, text, places)
 
 
 def _changes(old: Contents | None, new: Contents) -> tuple[int, int, int]:
@@ -245,7 +245,7 @@ def _changes(old: Contents | None, new: Contents) -> tuple[int, int, int]:
     return len(now.keys() - was.keys()), changed, len(was.keys() - now.keys())
 
 
-def _refuse_many(wanted: Wanted, changes: tuple[int, int, int], old: Contents | None) -> None:
+def _refuse_many(wanted: IndexSpec, changes: tuple[int, int, int], old: Contents | None) -> None:
     removed = changes[2]
     if old is not None and removed > MANY * len(old.ids) and not wanted.remove_many:
         raise DataError(
@@ -257,14 +257,14 @@ def _refuse_many(wanted: Wanted, changes: tuple[int, int, int], old: Contents | 
         )
 
 
-def _known(shipped: Embedder, old: Contents | None, blocks: Path, width: int | None) -> Known:
-    known = Known.read(blocks, shipped.about.digest + (f", {width} wide" if width else ""))
+def _known(shipped: Embedder, old: Contents | None, blocks: Path, width: int | None) -> KnownVectors:
+    known = KnownVectors.read(blocks, shipped.about.digest + (f", {width} wide" if width else ""))
     if old is not None:
         known.add(old.keys, old.vectors)
     return known
 
 
-def _queries(wanted: Wanted, old: Contents | None, new: Contents) -> tuple[Mapping[str, Sequence[str]], int]:
+def _queries(wanted: IndexSpec, old: Contents | None, new: Contents) -> tuple[Mapping[str, Sequence[str]], int]:
     """Returns the labelled queries, and how many of the index's own have lost all their documents."""
     if wanted.queries is not None:
         return read_queries(wanted.queries, new.ids), 0
@@ -279,7 +279,7 @@ def _queries(wanted: Wanted, old: Contents | None, new: Contents) -> tuple[Mappi
 
 
 def _about(
-    wanted: Wanted, shipped: Embedder, plan: _Plan, contents: Contents, left_out: Sequence[LeftOut]
+    wanted: IndexSpec, shipped: Embedder, plan: _Plan, contents: Contents, left_out: Sequence[LeftOut]
 ) -> AboutIndex:
     about, lies_in = shipped.about, shipped.folder
     if str(lies_in) not in CATALOG and lies_in.exists():  # the name of a backbone is no place

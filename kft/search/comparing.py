@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from kft.compare import vectors as room
-from kft.compare.saved import Fitted, Saved
-from kft.compare.vector_verdict import Answered, conclude
-from kft.compare.vectors import SAMPLE, Compared, speed, tune, untuned
+from kft.compare.saved import FittedApproach, Saved
+from kft.compare.vector_verdict import SplitAnswers, conclude
+from kft.compare.vectors import SAMPLE, VectorSetting, speed, tune, untuned
 from kft.data.corpus import Corpus
 from kft.data.examples import Examples
 from kft.metrics.neighbours import unit_rows
@@ -32,7 +32,7 @@ NO_RISK = "not measured where approaches are searches"
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchApproach:
     """What an approach finds.
 
     Attributes:
@@ -56,33 +56,29 @@ class Found:
     fresh: Alike | None = None
 
 
-def compare_search(
-    given: Compared, names: Sequence[str] | None, budget: float, saved: Saved, done: Mapping[str, Fitted]
-) -> Comparison:
+def compare_search(given: VectorSetting, names: Sequence[str] | None, budget: float, saved: Saved) -> Comparison:
     """Fits the approaches on train, chooses by valid, then looks which documents answer test's queries.
 
     Args:
         given: The recipe, whose own phases play no part, and its data.
         names: Which approaches; None: all but those that take more than the budget by their size.
         budget: Minutes that one approach may take.
-        saved: Keeps each approach as soon as it is done.
-        done: By an earlier call.
+        saved: Keeps each approach as soon as it is done, and has those of an earlier call.
 
     Raises:
         UsageError: An approach is not one of ``SEARCHES``.
     """
     split, progress = given.split, given.progress
     skipped = _too_long(given, budget) if names is None else {}
-    skipped = {name: why for name, why in skipped.items() if name not in done}
+    skipped = {name: why for name, why in skipped.items() if name not in saved.done}
     wanted = [name for name in SEARCHES.asked(names) if name not in skipped]
     known, corpus, metric = split.without_test().corpus, split.corpus, split.kind.judging.main
     assert known is not None and corpus is not None
-    made: dict[str, Found] = {}
-    fitted: dict[str, Fitted] = {}
+    made: dict[str, SearchApproach] = {}
+    fitted: dict[str, FittedApproach] = {}
     for name in wanted:
-        if name in done:
-            fitted[name] = done[name]
-            progress.note(f"\n{name:<10} done before, {done[name].seconds:,.0f} s")
+        if before := saved.take(name, progress.note):
+            fitted[name] = before
             continue
         progress.note(f"\n{name}")
         wall, cpu = time.perf_counter(), time.process_time()
@@ -96,9 +92,9 @@ def compare_search(
         took = list(found.took)
         cost = Cost(wall, cpu, sum(took), _speed(found, given), found.trained, found.own_bytes, found.bytes)
         of_test = first_places(found.alike(split.test.inputs, corpus))
-        fitted[name] = Fitted(name, answers, of_test, cost, NO_RISK, found.chosen, wall + sum(took))
+        fitted[name] = FittedApproach(name, answers, of_test, cost, NO_RISK, found.chosen, wall + sum(took))
         found.took[:] = took  # documents of test alone were looked at out of turn
-        if name + WITH_WORDS not in wanted or name + WITH_WORDS in done:
+        if name + WITH_WORDS not in wanted or name + WITH_WORDS in saved.done:
             for each in {name, plain} & made.keys():  # one is made of the other: both are kept at once
                 saved.keep(fitted[each])
                 if each not in ("bm25", "frozen"):
@@ -112,13 +108,13 @@ def compare_search(
     valid = {name: each.valid.astype(bool) for name, each in fitted.items()}
     test = {name: hits(each.test, wanted_of) for name, each in fitted.items()}
     parts = {
-        "valid": Answered(counts_of(split.valid), valid, split.valid.groups),
-        "test": Answered(counts_of(split.test), test, split.test.groups),
+        "valid": SplitAnswers(counts_of(split.valid), valid, split.valid.groups),
+        "test": SplitAnswers(counts_of(split.test), test, split.test.groups),
     }
     return conclude(split, SEARCHES, fitted, parts, skipped)
 
 
-def _too_long(given: Compared, budget: float) -> dict[str, str]:
+def _too_long(given: VectorSetting, budget: float) -> dict[str, str]:
     """Returns why approaches are not tried, by name: what takes more minutes than the budget by its size."""
     train, corpus, reader = given.split.train, given.split.without_test().corpus, given.reader
     assert corpus is not None and train.labels is not None
@@ -130,7 +126,7 @@ def _too_long(given: Compared, budget: float) -> dict[str, str]:
     return {each: why for name, why in found.items() for each in (name, name + WITH_WORDS)}
 
 
-def _found(found: Found, part: Examples, corpus: Corpus) -> np.ndarray:
+def _found(found: SearchApproach, part: Examples, corpus: Corpus) -> np.ndarray:
     """Returns ``bool[n, depth]``: whether the document at each rank answers the query."""
     return rank(found.alike(part.inputs, corpus), _wanted(part, corpus))
 
@@ -141,19 +137,19 @@ def _wanted(part: Examples, corpus: Corpus) -> list[np.ndarray]:
     return [np.array([corpus.places[name] for name in label]) for label in part.labels]
 
 
-def _speed(found: Found, given: Compared) -> float:
+def _speed(found: SearchApproach, given: VectorSetting) -> float:
     """Returns queries a second, of some that are asked together and nobody has stored, with the documents known."""
     corpus, asked, alike = given.split.corpus, given.split.valid.inputs[:ASKED], found.fresh or found.alike
     assert corpus is not None
     return speed(lambda: alike(asked, corpus), len(asked))
 
 
-def _fit(given: Compared, name: str, made: Mapping[str, Found]) -> Found:
-    def other(needed: str) -> Found:
+def _fit(given: VectorSetting, name: str, made: Mapping[str, SearchApproach]) -> SearchApproach:
+    def other(needed: str) -> SearchApproach:
         return made.get(needed) or _fit(given, needed, made)
 
     if name == "bm25":
-        return Found(by_words())
+        return SearchApproach(by_words())
     if name == "frozen":
         return _frozen(given)
     if name == "hybrid":
@@ -163,16 +159,16 @@ def _fit(given: Compared, name: str, made: Mapping[str, Found]) -> Found:
     return _tuned(given, name)
 
 
-def _frozen(given: Compared) -> Found:
+def _frozen(given: VectorSetting) -> SearchApproach:
     artifact, parameters = untuned(given)
     took: list[float] = []
     known: dict[str, np.ndarray] = {}
     alike = by_vectors(_pooled(given, unit_rows), took, known)
     fresh = by_vectors(answers_of(artifact), [], known)
-    return Found(alike, bytes=_bytes(parameters), took=took, fresh=fresh)
+    return SearchApproach(alike, bytes=_bytes(parameters), took=took, fresh=fresh)
 
 
-def _pooled(given: Compared, finish: Callable[[np.ndarray], np.ndarray]) -> Encode:
+def _pooled(given: VectorSetting, finish: Callable[[np.ndarray], np.ndarray]) -> Encode:
     """Returns what makes vectors of texts by the frozen backbone, from the store; the time is what it takes without."""
     reader = given.reader
 
@@ -183,17 +179,17 @@ def _pooled(given: Compared, finish: Callable[[np.ndarray], np.ndarray]) -> Enco
     return encode
 
 
-def _hybrid(given: Compared, words: Found, vectors: Found) -> Found:
+def _hybrid(given: VectorSetting, words: SearchApproach, vectors: SearchApproach) -> SearchApproach:
     """Weighs both by queries of train, which neither has learned from."""
     rows = np.random.default_rng(0).permutation(len(given.split.train))[:MOST_CHOOSING]
     asked = given.split.train.take(rows)
     weight = _best_weight(given, asked, _at_each_weight(given, asked, words, vectors))
     alike = _weighed(words, vectors, weight)
     fresh = _weighed(words, vectors, weight, fresh=True)
-    return Found(alike, bytes=vectors.bytes, chosen={"words": weight}, took=vectors.took, fresh=fresh)
+    return SearchApproach(alike, bytes=vectors.bytes, chosen={"words": weight}, took=vectors.took, fresh=fresh)
 
 
-def _worded(given: Compared, words: Found, vectors: Found) -> Found:
+def _worded(given: VectorSetting, words: SearchApproach, vectors: SearchApproach) -> SearchApproach:
     """Weighs words and tuned vectors by queries of valid: those of train, which were learned from, would flatter these.
 
     Valid judges as well: so each half of it is answered with the weight that the other half chooses, and what stays is
@@ -219,7 +215,9 @@ def _worded(given: Compared, words: Found, vectors: Found) -> Found:
     )
 
 
-def _at_each_weight(given: Compared, asked: Examples, words: Found, vectors: Found) -> Mapping[float, np.ndarray]:
+def _at_each_weight(
+    given: VectorSetting, asked: Examples, words: SearchApproach, vectors: SearchApproach
+) -> Mapping[float, np.ndarray]:
     """Returns ``bool[n, depth]`` for each weight of words: whether the document at each rank answers the query."""
     corpus = given.split.without_test().corpus
     assert corpus is not None
@@ -228,7 +226,7 @@ def _at_each_weight(given: Compared, asked: Examples, words: Found, vectors: Fou
     return {weight: rank(mixed(said, near, weight), wanted) for weight in WEIGHTS}
 
 
-def _best_weight(given: Compared, asked: Examples, ranked: Mapping[float, np.ndarray]) -> float:
+def _best_weight(given: VectorSetting, asked: Examples, ranked: Mapping[float, np.ndarray]) -> float:
     """Returns the weight of words with the best figure, of equal ones the nearest to the usual."""
     metric, counts = given.split.kind.judging.main, counts_of(asked)
     return max(ranked, key=lambda weight: (metric.value(counts, ranked[weight]), -abs(weight - USUAL_WORDS)))
@@ -238,7 +236,7 @@ def _only(ranked: Mapping[float, np.ndarray], rows: np.ndarray) -> Mapping[float
     return {weight: found[rows] for weight, found in ranked.items()}
 
 
-def _weighed(words: Found, vectors: Found, weight: float, *, fresh: bool = False) -> Alike:
+def _weighed(words: SearchApproach, vectors: SearchApproach, weight: float, *, fresh: bool = False) -> Alike:
     of_vectors = vectors.fresh if fresh and vectors.fresh is not None else vectors.alike
 
     def alike(queries: Sequence[str], corpus: Corpus) -> np.ndarray:
@@ -247,14 +245,14 @@ def _weighed(words: Found, vectors: Found, weight: float, *, fresh: bool = False
     return alike
 
 
-def _tuned(given: Compared, name: str) -> Found:
+def _tuned(given: VectorSetting, name: str) -> SearchApproach:
     found = tune(given, name)
     encode = fresh = answers_of(found.artifact)
     if found.finish is not None:  # the vectors of what is frozen are in the store
         encode = _pooled(given, found.finish)
     took: list[float] = []
     known: dict[str, np.ndarray] = {}
-    return Found(
+    return SearchApproach(
         by_vectors(encode, took, known),
         trained=found.trained,
         own_bytes=_bytes(found.trained),

@@ -120,7 +120,7 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class Written:
+class StoredDocument:
     """A document as it goes into the files.
 
     Attributes:
@@ -134,7 +134,7 @@ class Written:
     passages: Sequence[tuple[int, int]]
 
 
-def write_texts(folder: Path, documents: Iterator[Written]) -> Contents:
+def write_texts(folder: Path, documents: Iterator[StoredDocument]) -> Contents:
     """Writes documents and where their passages lie, everything but vectors and words, as they come.
 
     Raises:

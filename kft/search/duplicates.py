@@ -17,7 +17,7 @@ MOST = 1_000_000
 
 
 @dataclass(frozen=True)
-class Pair:
+class NearDuplicate:
     """Two documents that are nearly alike.
 
     Attributes:
@@ -44,7 +44,7 @@ class Duplicates:
     """
 
     at_least: float
-    pairs: tuple[Pair, ...]
+    pairs: tuple[NearDuplicate, ...]
     complete: bool
 
 
@@ -80,10 +80,10 @@ def find_duplicates(
     return Duplicates(at_least, tuple(ordered), seen <= MOST)
 
 
-def _pair(contents: Contents, one: int, other: int, cosine: float) -> Pair:
+def _pair(contents: Contents, one: int, other: int, cosine: float) -> NearDuplicate:
     same = bool((contents.digests[one] == contents.digests[other]).all())
     first, second = sorted((one, other))
-    return Pair(contents.ids[first], contents.ids[second], round(min(cosine, 1.0), 4), same)
+    return NearDuplicate(contents.ids[first], contents.ids[second], round(min(cosine, 1.0), 4), same)
 
 
 def _alike(

@@ -22,7 +22,7 @@ Tick = Callable[[int], None]
 
 
 @dataclass
-class Known:
+class KnownVectors:
     """Vectors that are there already, by the key of their passage.
 
     Attributes:
@@ -42,7 +42,7 @@ class Known:
             self.places.setdefault(key.tobytes(), (len(self.arrays) - 1, row))
 
     @classmethod
-    def read(cls, blocks: Path, model: str) -> Known:
+    def read(cls, blocks: Path, model: str) -> KnownVectors:
         """Returns what an unfinished build has left.
 
         Args:
@@ -73,7 +73,7 @@ class Known:
 def embed(
     contents: Contents,
     shipped: Embedder,
-    known: Known,
+    known: KnownVectors,
     tick: Tick = lambda count: None,
     *,
     width: int | None = None,
@@ -131,7 +131,7 @@ def to_unit(shipped: Embedder, texts: Sequence[str], width: int | None) -> np.nd
     return vectors.astype(np.float16)
 
 
-def _missing(contents: Contents, known: Known) -> Iterator[tuple[list[bytes], list[str]]]:
+def _missing(contents: Contents, known: KnownVectors) -> Iterator[tuple[list[bytes], list[str]]]:
     """Yields blocks of passages whose vectors are not known, each text once, in the order of the documents."""
     keys: list[bytes] = []
     texts: list[str] = []

@@ -15,8 +15,8 @@ from kft.records.index import AboutIndex, read_index
 from kft.search.contents import Contents
 from kft.search.duplicates import ALIKE, Duplicates, find_duplicates
 from kft.search.models import Embedder, digest_of, is_backbone, open_model, run_of
-from kft.search.ranking import Judged, judge
-from kft.search.scores import Found, Scorer, best_documents
+from kft.search.ranking import RetrievalScores, judge
+from kft.search.scores import Hits, Scorer, best_documents
 
 QUERIES_AT_ONCE = 32
 """That are compared with all passages together: 200,000 of them are 25 MB of cosines."""
@@ -48,7 +48,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SearchAnswer:
     """What a query found.
 
     Attributes:
@@ -82,7 +82,7 @@ class Index:
     shipped: Embedder = field(repr=False)
     scorer: Scorer = field(repr=False)
 
-    def search(self, query: str, k: int = 10) -> Answer:
+    def search(self, query: str, k: int = 10) -> SearchAnswer:
         """Returns the documents that come nearest to a query.
 
         Args:
@@ -107,16 +107,16 @@ class Index:
             abstain = bool(scores[places[0]] < promise.threshold)
         reader = self.shipped.about.reader
         tokens = len(self.shipped.tokenizer.encode(reader.query + query).ids)
-        return Answer(query, abstain, results, max(0, tokens - reader.max_tokens))
+        return SearchAnswer(query, abstain, results, max(0, tokens - reader.max_tokens))
 
-    def find(self, queries: Sequence[str]) -> Iterator[Found]:
+    def find(self, queries: Sequence[str]) -> Iterator[Hits]:
         """Yields what is near each query."""
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             part = list(queries[start : start + QUERIES_AT_ONCE])
             vectors = self.shipped.vectors(part)[:, : self.about.embedding.width]
             yield from self.scorer.find(unit_rows(vectors), part)
 
-    def evaluate(self, queries: Mapping[str, Sequence[str]]) -> Judged:
+    def evaluate(self, queries: Mapping[str, Sequence[str]]) -> RetrievalScores:
         """Returns how well labelled queries are answered.
 
         Args:
@@ -138,7 +138,7 @@ class Index:
             raise UsageError("no cosine to compare with", received=str(at_least), expected="above 0, at most 1")
         return find_duplicates(self.contents, self.scorer.rows, at_least, tick)
 
-    def _result(self, near: Found, scores: np.ndarray, place: int) -> Result:
+    def _result(self, near: Hits, scores: np.ndarray, place: int) -> Result:
         number = int(near.places[place])
         passage = self.contents.passage(number)
         figures = (float(each[place]) for each in (scores, near.cosines, near.shares))

@@ -30,7 +30,7 @@ from kft.model.trained_prompts import known_prompts
 from kft.recipe.schema import RecipeSpec
 from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder, open_run
-from kft.records.shipped import Reading, read_claims
+from kft.records.shipped import Preprocessing, read_claims
 from kft.tasks.recipes import load_recipe
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace, Task, require_command
@@ -73,7 +73,7 @@ class AboutEmbedder(Protocol):
         """Of vectors, beside the whole, that were trained to answer too."""
 
     @property
-    def reader(self) -> Reading:
+    def reader(self) -> Preprocessing:
         """How texts are read."""
 
 
@@ -105,7 +105,7 @@ class AboutModel:
     digest: str
     checkpoint: str
     widths: tuple[int, ...]
-    reader: Reading
+    reader: Preprocessing
 
 
 @dataclass(frozen=True)

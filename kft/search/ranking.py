@@ -17,7 +17,7 @@ from kft.records.fields import absent
 from kft.records.index import Weighing
 from kft.records.rules import Promise
 from kft.search.contents import Contents
-from kft.search.scores import Found, best_documents
+from kft.search.scores import Hits, best_documents
 
 USUAL_WORDS = 0.5
 """The weight of words where no labelled query says which is better."""
@@ -27,7 +27,7 @@ MOST_CHOOSING = 1000
 WAYS = {"bm25": 1.0, "vectors": 0.0}
 HYBRID = "hybrid"
 
-Find = Callable[[Sequence[str]], Iterator[Found]]
+Find = Callable[[Sequence[str]], Iterator[Hits]]
 """Queries to what is near each."""
 
 
@@ -53,7 +53,7 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Judged:
+class RetrievalScores:
     """How well an index answers labelled queries.
 
     Attributes:
@@ -139,7 +139,7 @@ def judge(
     queries: Mapping[str, Sequence[str]],
     weighing: Weighing,
     promise: Promise | None,
-) -> Judged:
+) -> RetrievalScores:
     """Returns figures with intervals by query, and what the hybrid gains.
 
     Args:
@@ -165,4 +165,4 @@ def judge(
         answered = share_interval(float(given.mean()), len(given))
         errors = share_interval(float((~hybrid.right)[given].mean()), int(given.sum())) if given.any() else None
     fitted = len(queries.keys() & contents.queries.keys())
-    return Judged(len(queries), metrics, differences, answered, errors, fitted)
+    return RetrievalScores(len(queries), metrics, differences, answered, errors, fitted)

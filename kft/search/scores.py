@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kft.search.contents import AT_ONCE, GRAPH, WORDS, Contents
-from kft.search.words import Words, load_words, require_package
+from kft.search.words import WordIndex, load_words, require_package
 
 EXACT = 200_000
 """Passages up to which every vector is compared with a query: some 70 ms on two cores, and 300 MB for 384 numbers each.
@@ -24,13 +24,13 @@ GRAPH_MODULE = "usearch"
 
 
 @dataclass(frozen=True)
-class Found:
+class Hits:
     """What is near a query.
 
     Attributes:
         places: ``int64[m]``: passages, in their order; those that are not among them are farther.
         cosines: ``float32[m]``: by vectors, from 0: what points away is as far as what has nothing to do with it.
-        shares: ``float32[m]``: by words; see ``Words.shares``.
+        shares: ``float32[m]``: by words; see ``WordIndex.shares``.
     """
 
     places: np.ndarray
@@ -54,7 +54,7 @@ class Scorer:
     contents: Contents
     approximate: bool
 
-    def find(self, vectors: np.ndarray, queries: Sequence[str]) -> list[Found]:
+    def find(self, vectors: np.ndarray, queries: Sequence[str]) -> list[Hits]:
         """Returns what is near each query.
 
         Args:
@@ -66,7 +66,7 @@ class Scorer:
             return [self._through_graph(*pair) for pair in zip(vectors, shares, strict=True)]
         cosines = np.maximum(vectors.astype(np.float32) @ self.rows.T, 0)
         everything = np.arange(len(self.rows))
-        return [Found(everything, *pair) for pair in zip(cosines, shares, strict=True)]
+        return [Hits(everything, *pair) for pair in zip(cosines, shares, strict=True)]
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -78,16 +78,16 @@ class Scorer:
         return rows
 
     @cached_property
-    def words(self) -> Words:
+    def words(self) -> WordIndex:
         return load_words(self.contents.folder / WORDS)
 
-    def _through_graph(self, vector: np.ndarray, shares: np.ndarray) -> Found:
+    def _through_graph(self, vector: np.ndarray, shares: np.ndarray) -> Hits:
         near = self._graph.search(vector.astype(np.float16), CANDIDATES).keys.astype(np.int64)
         most = min(CANDIDATES, len(shares))
         worded = np.argpartition(-shares, most - 1)[:most]
         places = np.union1d(near, worded[shares[worded] > 0])
         cosines = self.contents.vectors[places].astype(np.float32) @ vector.astype(np.float32)
-        return Found(places, np.maximum(cosines, 0), shares[places])
+        return Hits(places, np.maximum(cosines, 0), shares[places])
 
     @cached_property
     def _graph(self) -> Any:

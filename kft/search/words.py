@@ -26,7 +26,7 @@ ALONE = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 
 
 @dataclass(frozen=True)
-class Words:
+class WordIndex:
     """The words of all passages.
 
     Attributes:
@@ -90,7 +90,7 @@ def save_words(made: bm25s.BM25, folder: Path) -> None:
     made.save(folder, show_progress=False)
 
 
-def load_words(folder: Path) -> Words:
+def load_words(folder: Path) -> WordIndex:
     """Returns what ``save_words`` wrote; the scores stay on the disk.
 
     Raises:
@@ -106,7 +106,7 @@ def load_words(folder: Path) -> Words:
     def worth(passages: np.ndarray) -> np.ndarray:
         return np.log1p((n - passages + 0.5) / (passages + 0.5))
 
-    return Words(loaded, worth(holding), float(worth(np.zeros(1))[0]))
+    return WordIndex(loaded, worth(holding), float(worth(np.zeros(1))[0]))
 
 
 def require_package(module: str, what: str) -> None:

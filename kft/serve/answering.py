@@ -12,9 +12,9 @@ from kft.serve.batching import Answer
 from kft.serve.guard import Log, Visit
 from kft.serve.limits import CHARACTERS_A_TOKEN, Limits, Refused, too_large, wrong
 from kft.serve.measures import Measures
-from kft.serve.models import Served, Version, find
+from kft.serve.models import LoadedVersion, Served, find
 from kft.serve.reading import as_inputs
-from kft.serve.recording import Recorder
+from kft.serve.recording import SampleRecorder
 from kft.serve.shadow import Shadow, finite
 
 
@@ -35,12 +35,12 @@ class Server:
     limits: Limits
     measures: Measures
     log: Log
-    recorder: Recorder | None = None
+    recorder: SampleRecorder | None = None
     shadows: Mapping[str, Shadow] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Question:
+class ModelRequest:
     """What was asked for, whatever the protocol.
 
     Attributes:
@@ -56,7 +56,7 @@ class Question:
     version: str | None = None
 
 
-async def answer(server: Server, question: Question, visit: Visit) -> tuple[Version, list[Answer]]:
+async def answer(server: Server, question: ModelRequest, visit: Visit) -> tuple[LoadedVersion, list[Answer]]:
     """Answers a question with one version of one model.
 
     Raises:
@@ -89,7 +89,7 @@ async def answer(server: Server, question: Question, visit: Visit) -> tuple[Vers
     return version, answers
 
 
-async def _require_tokens(inputs: Sequence[Any], version: Version, most: int) -> None:
+async def _require_tokens(inputs: Sequence[Any], version: LoadedVersion, most: int) -> None:
     """Refuses texts of too many tokens. No text has more of them than bytes, so that hardly any has to be counted."""
     if version.reads == "image":
         return

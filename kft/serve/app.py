@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from kft import __version__
 from kft.serve import documents, open_inference, pages
-from kft.serve.answering import Question, Server, answer
+from kft.serve.answering import ModelRequest, Server, answer
 from kft.serve.guard import Access, Guard, refusal
 from kft.serve.limits import Refused
 from kft.serve.models import Following, Served
@@ -99,7 +99,7 @@ def _add_predict(app: FastAPI, server: Server) -> None:
     )
     async def predict(request: Request) -> Response:
         asked = await read_predict(request, server.limits)
-        question = Question(asked.model, asked.inputs, asked.kind)
+        question = ModelRequest(asked.model, asked.inputs, asked.kind)
         version, answers = await answer(server, question, request.state.visit)
         by = {"model": version.name, "version": version.version}
         return Response(dump({**answers[0], **by} if asked.one else {**by, "predictions": answers}), media_type=JSON)

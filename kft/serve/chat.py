@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from kft.answer.write import Asking
+from kft.answer.write import SamplingParams
 from kft.errors import KftError
 from kft.recipe.schema import NO_TURN, ONE_TURN
 from kft.registry import nearest
@@ -22,7 +22,7 @@ from kft.serve.guard import Visit
 from kft.serve.limits import CHARACTERS_A_TOKEN, Refused, too_large
 from kft.serve.measures import Measures
 from kft.serve.reading import JSON, dump
-from kft.serve.writing import Job, Writers, Writes
+from kft.serve.writing import GenerationJob, Writers, Writes
 
 PLAIN = (ONE_TURN, NO_TURN)
 """What was learned from other than chats."""
@@ -98,11 +98,11 @@ def _question(model: Writes, body: ChatBody) -> Any:
     return body.messages[0].text
 
 
-def _asking(model: Writes, body: WritingBody, most: int | None) -> Asking:
+def _asking(model: Writes, body: WritingBody, most: int | None) -> SamplingParams:
     room = model.writer.reader.response_tokens
     if most is not None and most > room:
         raise wrong(f"max_tokens: at most {room:,}, as long as responses were in training", "max_tokens")
-    return Asking(most, body.temperature, body.top_p, body.seed, body.stops)
+    return SamplingParams(most, body.temperature, body.top_p, body.seed, body.stops)
 
 
 class _Shape:
@@ -145,7 +145,7 @@ class _Asked:
         model: Writes,
         body: WritingBody,
         prompt: Any,
-        asking: Asking,
+        asking: SamplingParams,
         shape: _Shape,
     ) -> None:
         self.request, self.desk, self.measures, self.contents = request, writers.desks[model.name], measures, contents
@@ -190,7 +190,7 @@ async def _answer(asked: _Asked) -> Response:
     if cut:
         reason = f"the prompt has {read + cut:,} tokens in its template; at most {read:,} are read"
         raise wrong(reason, "messages" if asked.shape.chat else "prompt", "context_length_exceeded")
-    job = Job(visit.until)
+    job = GenerationJob(visit.until)
     gone = asyncio.create_task(_gone(asked.request.receive))
     gone.add_done_callback(lambda task: None if task.cancelled() else job.leave())
     pieces = asked.desk.write(model, asked.prompt, asked.asking, job)

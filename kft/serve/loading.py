@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kft.deploy.standing import parse_reference
-from kft.deploy.watching import Watcher
+from kft.deploy.watching import ModelWatcher
 from kft.errors import RunError, UsageError, require_plain
 from kft.serve.batching import Answer
-from kft.serve.models import EXAMPLES, Looking, Version
+from kft.serve.models import EXAMPLES, LoadedVersion, Looking
 
 TOKENIZER = "tokenizer.json"
 
 
-class Shipped(Protocol):
+class OpenedModel(Protocol):
     """A model that was exported, opened."""
 
     @property
@@ -28,18 +28,18 @@ class Shipped(Protocol):
         """Its artifact.json."""
 
     @property
-    def watcher(self) -> Watcher:
+    def watcher(self) -> ModelWatcher:
         """What looks at inputs and answers."""
 
     def predict(self, inputs: Sequence[Any]) -> list[Answer]:
         """Returns one answer an input, in order."""
 
 
-Open = Callable[[Path], Shipped]
+Open = Callable[[Path], OpenedModel]
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelLocation:
     """What a person named.
 
     Attributes:
@@ -60,13 +60,13 @@ class Source:
             UsageError: The place is neither a folder nor a name on a shelf.
 
         Example:
-            >>> Source("", "shelf/spam@challenger", is_folder=False).called
+            >>> ModelLocation("", "shelf/spam@challenger", is_folder=False).called
             'spam'
         """
         return self.name or ("" if self.is_folder else parse_reference(self.place).name)
 
 
-def read_source(text: str) -> Source:
+def read_source(text: str) -> ModelLocation:
     """Returns what is meant by ``ARTIFACT``, ``SHELF/NAME`` or ``NAME=`` and one of them.
 
     Raises:
@@ -74,18 +74,18 @@ def read_source(text: str) -> Source:
 
     Example:
         >>> read_source("spam=shelf/spam@challenger")
-        Source(name='spam', place='shelf/spam@challenger', is_folder=False)
+        ModelLocation(name='spam', place='shelf/spam@challenger', is_folder=False)
     """
     require_plain(text, "ARTIFACT", UsageError)
     if (Path(text).expanduser() / "artifact.json").is_file():
-        return Source("", text, True)
+        return ModelLocation("", text, True)
     name, equals, place = text.partition("=")
     if not equals or "/" in name:
         name, place = "", text
-    return Source(name, place, (Path(place).expanduser() / "artifact.json").is_file())
+    return ModelLocation(name, place, (Path(place).expanduser() / "artifact.json").is_file())
 
 
-def load_version(open_: Open, folder: Path, name: str, say: Callable[[str], None] | None = None) -> Version:
+def load_version(open_: Open, folder: Path, name: str, say: Callable[[str], None] | None = None) -> LoadedVersion:
     """Opens an artifact and has it answer once.
 
     Args:
@@ -99,7 +99,7 @@ def load_version(open_: Open, folder: Path, name: str, say: Callable[[str], None
     """
     shipped = open_(folder)
     about = shipped.about
-    version = Version(
+    version = LoadedVersion(
         name=name or about.name,
         version=about.version,
         task=about.task,
@@ -114,7 +114,7 @@ def load_version(open_: Open, folder: Path, name: str, say: Callable[[str], None
     return replace(version, example=example, looking=_looking(shipped, say) if say else None)
 
 
-def _looking(shipped: Shipped, say: Callable[[str], None]) -> Looking | None:
+def _looking(shipped: OpenedModel, say: Callable[[str], None]) -> Looking | None:
     """Returns what looks at inputs and answers; None, and says why, where there is nothing to hold them against."""
     try:
         return Looking(shipped.watcher)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from kft.deploy.watching import Looked, Watcher
+from kft.deploy.watching import Looked, ModelWatcher
 from kft.errors import KftError, UsageError
 from kft.registry import nearest
 from kft.serve.batching import Answer, Batcher, Predicts
@@ -36,15 +36,15 @@ EXAMPLES: Mapping[str, Any] = {
 class Looking:
     """What answers, and keeps beside each answer what the graph gave for it."""
 
-    watcher: Watcher
+    watcher: ModelWatcher
 
     def predict(self, inputs: Sequence[Any]) -> list[Looked]:
-        """Answers; see ``kft.deploy.watching.Watcher.look``."""
+        """Answers; see ``kft.deploy.watching.ModelWatcher.look``."""
         return self.watcher.look(inputs)
 
 
 @dataclass(frozen=True, eq=False)
-class Version:
+class LoadedVersion:
     """One version of a model, loaded.
 
     Attributes:
@@ -78,7 +78,7 @@ class Version:
         return list(self.shipped.predict(inputs))
 
 
-Load = Callable[[Path, str], Version]
+Load = Callable[[Path, str], LoadedVersion]
 """Opens the artifact of a folder under a name; answers one example."""
 Resolve = Callable[[str], Path]
 """Returns the folder that a name on a shelf stands for now."""
@@ -108,7 +108,7 @@ class Followed:
         moves: Whether the source is an alias, which may move to another version.
     """
 
-    def __init__(self, source: str, current: Version, *, moves: bool) -> None:
+    def __init__(self, source: str, current: LoadedVersion, *, moves: bool) -> None:
         self.source = source
         self.current = current
         self.moves = moves
@@ -161,11 +161,11 @@ class Served:
         measures.loaded(self.name, self.current.version)
 
     @property
-    def current(self) -> Version:
+    def current(self) -> LoadedVersion:
         """The version that answers."""
         return self.followed.current
 
-    def require_version(self, version: str | None) -> Version:
+    def require_version(self, version: str | None) -> LoadedVersion:
         """Returns the version that answers.
 
         Raises:

@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from kft import __version__
-from kft.serve.answering import Question, Server, answer
+from kft.serve.answering import ModelRequest, Server, answer
 from kft.serve.batching import Answer
 from kft.serve.documents import ERRORS, json_body
 from kft.serve.limits import Refused, wrong
-from kft.serve.models import Version, find
+from kft.serve.models import LoadedVersion, find
 from kft.serve.reading import JSON, dump, parse
 
 NAMES = {"text": ("text",), "text-pair": ("text", "text_pair"), "image": ("image",)}
@@ -144,7 +144,7 @@ def _named_numbers(values: Sequence[Any]) -> bool:
     )
 
 
-def about_model(version: Version) -> dict[str, Any]:
+def about_model(version: LoadedVersion) -> dict[str, Any]:
     """Returns the metadata of a model."""
     inputs = [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in NAMES[version.reads]]
     tensors = as_tensors([version.example])
@@ -183,7 +183,7 @@ def make_router(server: Server) -> APIRouter:
     async def ready() -> dict[str, bool]:
         return {"ready": True}
 
-    def version_of(model: str, version: str | None) -> Version:
+    def version_of(model: str, version: str | None) -> LoadedVersion:
         return find(server.models, model).require_version(version)
 
     @router.get("/models/{model}", summary="What a model takes and gives")
@@ -203,7 +203,7 @@ def make_router(server: Server) -> APIRouter:
             raise Refused(415, "binary tensors are not read; send JSON", kind="invalid")
         asked = parse(InferenceRequest, await request.body())
         reads = version_of(model, version).reads
-        question = Question(model, read_tensors(asked, reads), reads, version)
+        question = ModelRequest(model, read_tensors(asked, reads), reads, version)
         found, answers = await answer(server, question, visit)
         body: dict[str, Any] = {"model_name": found.name, "model_version": found.version}
         if asked.id is not None:

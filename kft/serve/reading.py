@@ -51,7 +51,7 @@ KINDS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class ParsedBody:
     """What a request asks for.
 
     Attributes:
@@ -67,7 +67,7 @@ class Asked:
     one: bool
 
 
-async def read_predict(request: Request, limits: Limits) -> Asked:
+async def read_predict(request: Request, limits: Limits) -> ParsedBody:
     """Returns what a request to /predict asks for.
 
     Raises:
@@ -104,7 +104,7 @@ def _problem(kind: type[BaseModel], failed: ValidationError) -> str:
     return f"{key or 'the body'}: {first['msg'][:1].lower()}{first['msg'][1:]}"
 
 
-def _from_json(content: bytes) -> Asked:
+def _from_json(content: bytes) -> ParsedBody:
     body: PredictBody = parse(PredictBody, content)
     given = [name for name in KINDS if getattr(body, name) is not None]
     if len(given) != 1:
@@ -112,10 +112,10 @@ def _from_json(content: bytes) -> Asked:
     (name,) = given
     value = getattr(body, name)
     one = not name.endswith("s")
-    return Asked(body.model, KINDS[name], [value] if one else value, one)
+    return ParsedBody(body.model, KINDS[name], [value] if one else value, one)
 
 
-async def _from_form(request: Request, limits: Limits) -> Asked:
+async def _from_form(request: Request, limits: Limits) -> ParsedBody:
     """Reads fields ``text`` and files ``image``, one or several of either, and ``model``."""
     try:
         async with request.form(max_files=1000, max_fields=1000, max_part_size=limits.body_bytes) as form:
@@ -126,7 +126,7 @@ async def _from_form(request: Request, limits: Limits) -> Asked:
         raise wrong(f"the form cannot be read: {error}") from None
 
 
-async def _from_fields(form: FormData) -> Asked:
+async def _from_fields(form: FormData) -> ParsedBody:
     names = set(form.keys()) - {"model"}
     if names not in ({"text"}, {"image"}):
         raise wrong("the form needs fields text or files image, one kind of them, and may have a field model")
@@ -136,7 +136,7 @@ async def _from_fields(form: FormData) -> Asked:
     if any(isinstance(part, UploadFile) != (name == "image") for part in parts) or isinstance(model, UploadFile):
         raise wrong("in a form an image is a file, and text and model are plain fields")
     inputs = [await part.read() if isinstance(part, UploadFile) else part for part in parts]
-    return Asked(model, name, inputs, len(inputs) == 1)
+    return ParsedBody(model, name, inputs, len(inputs) == 1)
 
 
 def as_inputs(asked: Sequence[Any], kind: str, reads: str, limits: Limits) -> list[Any]:

@@ -26,7 +26,7 @@ from kft.records.files import require_writable, storage_errors
 from kft.records.lock import hold
 from kft.records.run_folder import RunFolder
 from kft.serve.batching import Answer
-from kft.serve.models import Version
+from kft.serve.models import LoadedVersion
 from kft.serve.shadow import Beside
 
 
@@ -51,7 +51,7 @@ KEPT = RecordLimits()
 ANOTHER = "choose another --record FOLDER"
 
 
-class Recorder:
+class SampleRecorder:
     """Keeps a sample. One at a time writes into a folder: whoever reads it goes on behind the last line that it knows.
 
     Args:
@@ -84,7 +84,7 @@ class Recorder:
 
     def keep(
         self,
-        version: Version,
+        version: LoadedVersion,
         inputs: Sequence[Any],
         answers: Sequence[Answer],
         beside: Beside | None = None,
@@ -130,7 +130,7 @@ class Recorder:
         self._held.close()
 
     def _write(
-        self, version: Version, given: Any, answer: Answer | Looked, at: float, shadow: Mapping[str, Any]
+        self, version: LoadedVersion, given: Any, answer: Answer | Looked, at: float, shadow: Mapping[str, Any]
     ) -> None:
         try:
             line = {"at": round(at, 3), "model": version.name, "version": version.version}

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from kft.errors import UsageError
 from kft.serve.batching import Answer
 from kft.serve.measures import ShadowMeasures
-from kft.serve.models import Followed, Following, Version
+from kft.serve.models import Followed, Following, LoadedVersion
 
 AT_A_TIME = 8
 """Inputs; a request that comes meanwhile waits for none of them, but shares the cores with so many at most."""
@@ -49,7 +49,7 @@ class ShadowLimits:
 
 
 @dataclass(frozen=True)
-class Said:
+class ChallengerAnswer:
     """What a challenger said to the inputs of one request.
 
     Attributes:
@@ -61,7 +61,7 @@ class Said:
     answers: Sequence[Answer] | None
 
 
-Beside = Future[Said | None]
+Beside = Future[ChallengerAnswer | None]
 """Comes to hold what was said; None where it was dropped."""
 
 
@@ -103,13 +103,13 @@ class Shadow:
         self._inputs = self._bytes = 0  # those that wait or are computed
         self._closed = False
         self._now: _Asked | None = None
-        self._complained: Version | None = None
+        self._complained: LoadedVersion | None = None
         measures.loaded(self.name, followed.current.version)
         # A daemon: one that hangs in a challenger's code must not keep the server from ending.
         self._thread = threading.Thread(target=self._run, name="kft-shadow", daemon=True)
         self._thread.start()
 
-    def offer(self, version: Version, inputs: Sequence[Any], answers: Sequence[Answer]) -> Beside | None:
+    def offer(self, version: LoadedVersion, inputs: Sequence[Any], answers: Sequence[Answer]) -> Beside | None:
         """Has the challenger answer what the model has answered; returns at once.
 
         Returns:
@@ -132,7 +132,7 @@ class Shadow:
     async def follow(self, following: Following) -> str:
         """Looks where the alias points; returns what happened, in words, empty where nothing did."""
 
-        def load(*arguments: Any) -> Version:
+        def load(*arguments: Any) -> LoadedVersion:
             return require_alike(gently(lambda: following.load(*arguments)), self.followed.current)
 
         found = await self.followed.look(replace(following, load=load))
@@ -166,7 +166,7 @@ class Shadow:
             self._now = None if self._closed else self._waiting.popleft()
             return self._now
 
-    def _tell(self, asked: _Asked, said: Said | None) -> None:
+    def _tell(self, asked: _Asked, said: ChallengerAnswer | None) -> None:
         with self._changed:
             if asked.said.done():  # it came after the server had stopped
                 return
@@ -175,7 +175,7 @@ class Shadow:
                 self._measures.dropped(self.name, len(asked.inputs))
             asked.said.set_result(said)
 
-    def _answer(self, asked: _Asked) -> Said | None:
+    def _answer(self, asked: _Asked) -> ChallengerAnswer | None:
         version = self.followed.current
         answers: list[Answer] = []
         try:
@@ -194,16 +194,16 @@ class Shadow:
             if self._complained is not version:
                 self._complained = version
                 self._say(f"shadow: {self.followed.source}, version {version.version}, fails: {type(error).__name__}")
-            return Said(version.version, None)
+            return ChallengerAnswer(version.version, None)
         pairs = list(zip(asked.answers, answers, strict=True))
         self._measures.answered(self.name, len(answers), sum(decided(one) != decided(other) for one, other in pairs))
         for one, other in pairs:
             if "value" in one and "value" in other:
                 self._measures.differed(self.name, abs(one["value"] - other["value"]))
-        return Said(version.version, answers)
+        return ChallengerAnswer(version.version, answers)
 
 
-def require_alike(version: Version, champion: Version) -> Version:
+def require_alike(version: LoadedVersion, champion: LoadedVersion) -> LoadedVersion:
     """Returns a version that can answer beside another.
 
     Raises:

@@ -52,7 +52,7 @@ class Writes(Protocol):
 
 
 @dataclass(eq=False)
-class Job:
+class GenerationJob:
     """One answer that is waited for.
 
     Attributes:
@@ -84,7 +84,7 @@ class Desk:
         self._running = False
         self._thread = ThreadPoolExecutor(1, "kft-write")
 
-    async def write(self, model: Writes, prompt: str, asking: Any, job: Job) -> AsyncIterator[Any]:
+    async def write(self, model: Writes, prompt: str, asking: Any, job: GenerationJob) -> AsyncIterator[Any]:
         """Yields the pieces of an answer; nothing more once its job is left.
 
         Args:
@@ -127,7 +127,13 @@ class Desk:
                 self.waiting -= 1
 
     def _run(
-        self, model: Writes, prompt: str, asking: Any, job: Job, begun: threading.Event, loop: asyncio.AbstractEventLoop
+        self,
+        model: Writes,
+        prompt: str,
+        asking: Any,
+        job: GenerationJob,
+        begun: threading.Event,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         started = time.monotonic()
         self.waiting -= 1

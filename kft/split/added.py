@@ -17,10 +17,10 @@ import pandas as pd
 
 from kft.data.columns import guess_columns
 from kft.data.dialects import DELIMITED, dialect_of, first_cells
-from kft.data.examples import Columns, Examples, RejectedRow, Wanted
+from kft.data.examples import Columns, Examples, NamedColumns, RejectedRow
 from kft.data.headers import refuse_row_as_header
 from kft.data.labelling import ADDED, FIELDS, INCLUSION, MODEL
-from kft.data.parts import Part, open_source, parts_to_examples, read_parts
+from kft.data.parts import SourceTable, open_source, parts_to_examples, read_parts
 from kft.data.reading import load_text
 from kft.data.tables import Rows, refuse_rejected
 from kft.errors import DataError
@@ -45,7 +45,7 @@ LEAST_OF_LABEL = 10
 
 
 @dataclass(frozen=True)
-class Added:
+class AddedRound:
     """What became of the rows of one round.
 
     Attributes:
@@ -87,7 +87,7 @@ class Added:
 
 
 @dataclass(frozen=True)
-class Reading:
+class RoundSpec:
     """What the files of later rounds are read by.
 
     Attributes:
@@ -106,8 +106,8 @@ class Reading:
 
 
 def add_rounds(
-    parts: Mapping[str, Examples], reading: Reading
-) -> tuple[dict[str, Examples], tuple[Added, ...], tuple[RejectedRow, ...]]:
+    parts: Mapping[str, Examples], reading: RoundSpec
+) -> tuple[dict[str, Examples], tuple[AddedRound, ...], tuple[RejectedRow, ...]]:
     """Adds the rows of every file of ``data.added`` to the splits, one file after the other.
 
     Args:
@@ -140,7 +140,7 @@ class _Found:
     rejected: tuple[RejectedRow, ...]
 
 
-def _read(source: str, number: int, reading: Reading) -> _Found:
+def _read(source: str, number: int, reading: RoundSpec) -> _Found:
     task, spec = reading.task, reading.spec
     parts = open_source(source, reading.base, reading.locate)
     # Named by their number: what older rows are called must not hang on what the new file is called.
@@ -189,7 +189,7 @@ def _refuse_answers(frame: pd.DataFrame, where: str) -> None:
         )
 
 
-def _fitting(parts: Sequence[Part], names: Mapping[Path, str], reading: Reading) -> DataSpec:
+def _fitting(parts: Sequence[SourceTable], names: Mapping[Path, str], reading: RoundSpec) -> DataSpec:
     """Returns the data part without columns of ids, groups and slices that a file of new rows need not have."""
     bare = {"label": None, "label_columns_hold": None} if not reading.spec.label_columns else {}
     headless = _is_headless(parts[0].table, reading)
@@ -206,7 +206,7 @@ def _fitting(parts: Sequence[Part], names: Mapping[Path, str], reading: Reading)
     return plain.model_copy(update=changes)
 
 
-def _is_headless(table: Path | pd.DataFrame, reading: Reading) -> bool:
+def _is_headless(table: Path | pd.DataFrame, reading: RoundSpec) -> bool:
     """Whether a file has no header, as those of a recipe that names the columns have none."""
     dialect = dialect_of(reading.spec, firm=False)
     if dialect.columns is None or not isinstance(table, Path) or table.suffix.lower() not in DELIMITED:
@@ -221,7 +221,7 @@ def _columns(frame: pd.DataFrame, known: Columns, where: str, task: Task) -> Col
     def here(column: str | None) -> str | None:
         return column if column in names else None
 
-    wanted = Wanted(here(known.text), here(known.label), here(known.pair))
+    wanted = NamedColumns(here(known.text), here(known.label), here(known.pair))
     # What kft queue says of the model is no label, where the column of labels is gone or has another name.
     besides = (*ADDED, *(f"{MODEL}{name}" for name in ADDED)) if INCLUSION in names else ()
     found = guess_columns(frame, wanted, where=where, task=task, besides=besides)
@@ -235,7 +235,7 @@ def _labelled(rows: Rows, label: str) -> Rows:
     return replace(rows, frame=rows.frame[kept])
 
 
-def _divide(parts: Mapping[str, Examples], found: _Found, reading: Reading) -> tuple[dict[str, Examples], Added]:
+def _divide(parts: Mapping[str, Examples], found: _Found, reading: RoundSpec) -> tuple[dict[str, Examples], AddedRound]:
     new, kind = found.examples, reading.task.kind
     old = Examples.concatenate([_bare(parts[key]) for key in SPLITS])
     side = np.repeat(np.arange(len(SPLITS)), [len(parts[key]) for key in SPLITS])
@@ -258,7 +258,7 @@ def _divide(parts: Mapping[str, Examples], found: _Found, reading: Reading) -> t
     chosen = _share_out(new.take(free), together[held:][free], reading)
     places[free] = [SPLITS.index(name) for name in chosen]
     made = {key: new.take(np.flatnonzero(places == place)) for place, key in enumerate(SPLITS)}
-    added = Added(
+    added = AddedRound(
         name=found.name,
         places={key: tuple(map(str, made[key].ids)) for key in SPLITS},
         rows=found.rows,
@@ -305,7 +305,7 @@ def _own_groups(old: Examples, new: Examples) -> np.ndarray | None:
     return np.unique(np.concatenate([old.groups.astype(str), new.groups.astype(str)]), return_inverse=True)[1]
 
 
-def _share_out(free: Examples, together: np.ndarray, reading: Reading) -> np.ndarray:
+def _share_out(free: Examples, together: np.ndarray, reading: RoundSpec) -> np.ndarray:
     if not len(free):
         return np.array([], dtype=object)
     alone = len(np.unique(together)) == len(together)
@@ -318,7 +318,7 @@ def _share_out(free: Examples, together: np.ndarray, reading: Reading) -> np.nda
     )
 
 
-def _new_labels(train: Examples, found: _Found, reading: Reading) -> tuple[str, ...]:
+def _new_labels(train: Examples, found: _Found, reading: RoundSpec) -> tuple[str, ...]:
     """Returns the labels that train does not have.
 
     Raises:
@@ -347,7 +347,9 @@ def _new_labels(train: Examples, found: _Found, reading: Reading) -> tuple[str, 
     )
 
 
-def _require_enough(added: Added, made: Mapping[str, Examples], new_labels: Sequence[str], reading: Reading) -> None:
+def _require_enough(
+    added: AddedRound, made: Mapping[str, Examples], new_labels: Sequence[str], reading: RoundSpec
+) -> None:
     """Refuses too few new rows, and new labels of too few.
 
     Raises:

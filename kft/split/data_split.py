@@ -19,7 +19,7 @@ from kft.data.tables import refuse_rejected, unusable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.recipe.sources import parse_share
-from kft.split.added import Added, Reading, add_rounds
+from kft.split.added import AddedRound, RoundSpec, add_rounds
 from kft.split.assign import SPLITS, UNLABELLED, split_alike, split_by_time, split_rows
 from kft.split.labels import named_in, never_first, strata_of
 from kft.split.near import Copies
@@ -111,7 +111,7 @@ class DataSplit:
     copies: Copies | None = None
     known_copies: Copies | None = None
     unlabelled: Examples | None = None
-    added: tuple[Added, ...] = ()
+    added: tuple[AddedRound, ...] = ()
     corpus: Corpus | None = None
 
     def without_test(self) -> Selection:
@@ -231,7 +231,7 @@ def load_split(
     names, rejected, kind = read.names, read.rejected, task.kind
     notes = list(dict.fromkeys(note for part in read.parts.values() for note in part.notes))
     parts, how, copies, known = _divide(read.parts, spec, names, kind, read.times, similar)
-    parts, added, bad = add_rounds(parts, Reading(spec, task, read.columns, base, locate))
+    parts, added, bad = add_rounds(parts, RoundSpec(spec, task, read.columns, base, locate))
     if added:  # the copies are those of the older rows alone
         copies, known, rejected, how = None, None, (*rejected, *bad), "; ".join([how, *map(str, added)])
         notes += [note for each in added for note in each.notes]

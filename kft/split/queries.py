@@ -22,7 +22,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Answered:
+class QuerySplit:
     """Queries of each split, and what they are answered with.
 
     Attributes:
@@ -73,7 +73,7 @@ def _tables(spec: DataSpec, task: Task, base: Path, locate: Locate) -> tuple[Row
     return tuple(read_tables(parts, name_parts(parts), spec, task=task, base=base))
 
 
-def find_answers(parts: Mapping[str, Examples], tables: tuple[Rows, ...], spec: DataSpec) -> Answered:
+def find_answers(parts: Mapping[str, Examples], tables: tuple[Rows, ...], spec: DataSpec) -> QuerySplit:
     """Joins the rows of one query, reads the documents, and groups queries that share one.
 
     Args:
@@ -91,7 +91,7 @@ def find_answers(parts: Mapping[str, Examples], tables: tuple[Rows, ...], spec: 
         joined = _each_once(part, spec.negative)
         _require_known(joined, corpus, key, spec)
         made[key] = replace(joined, groups=_grouped(joined, corpus, key))
-    return Answered(made, corpus, rejected)
+    return QuerySplit(made, corpus, rejected)
 
 
 def _each_once(part: Examples, negative: str | None) -> Examples:

@@ -11,9 +11,18 @@ import pandas as pd
 from kft.data.columns import guess_columns
 from kft.data.dialogues import PROMPT, RESPONSE
 from kft.data.documents import TEXT
-from kft.data.examples import Columns, Wanted
+from kft.data.examples import Columns, NamedColumns
 from kft.data.headers import refuse_row_as_header
-from kft.data.parts import Part, name_parts, open_source, read_tables, require_separated, title, whole, with_labels
+from kft.data.parts import (
+    SourceTable,
+    name_parts,
+    open_source,
+    read_tables,
+    require_separated,
+    title,
+    whole,
+    with_labels,
+)
 from kft.data.tables import IMAGE, LABEL, Rows
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -35,10 +44,10 @@ class Sources:
         places: What each table is called in ids.
     """
 
-    parts: Mapping[str, tuple[Part, ...]]
+    parts: Mapping[str, tuple[SourceTable, ...]]
     rows: Mapping[str, tuple[Rows, ...]]
     columns: Columns
-    unlabelled: tuple[Part, ...]
+    unlabelled: tuple[SourceTable, ...]
     documents: tuple[Rows, ...]
     places: Mapping[Path, str]
 
@@ -66,11 +75,11 @@ def read_sources(
     folders = all(isinstance(part.table, Path) and part.table.is_dir() for part in tables["train"])
     columns = guess_columns(
         whole(read["train"]),
-        Wanted(IMAGE if task.reads.files else TEXT, LABEL)
+        NamedColumns(IMAGE if task.reads.files else TEXT, LABEL)
         if folders
-        else Wanted(PROMPT, RESPONSE)
+        else NamedColumns(PROMPT, RESPONSE)
         if spec.messages is not None or spec.texts is not None
-        else Wanted(getattr(spec, task.reads.columns[0]), spec.label_column, spec.text_pair),
+        else NamedColumns(getattr(spec, task.reads.columns[0]), spec.label_column, spec.text_pair),
         where=title(read["train"]),
         besides=[
             name for name in (spec.id, spec.group and spec.group.column, spec.time, spec.negative, spec.context) if name
@@ -91,7 +100,7 @@ def _tables(
     base: Path,
     locate: Callable[[str, Path], Path],
     frames: Mapping[str, pd.DataFrame] | None,
-) -> dict[str, tuple[Part, ...]]:
+) -> dict[str, tuple[SourceTable, ...]]:
     if frames is not None:
         unknown = sorted(set(frames) - {*SPLITS, UNLABELLED})
         if unknown or "train" not in frames:
@@ -112,18 +121,18 @@ def _tables(
             expected="the same DataFrame again",
             next_step="kft.evaluate(run, data=frame) in Python; kft evaluate RUN --data FILE scores another file",
         )
-    tables: dict[str, tuple[Part, ...]] = {}
+    tables: dict[str, tuple[SourceTable, ...]] = {}
     named = (("train", spec.train), ("valid", spec.valid), ("test", spec.test), (UNLABELLED, spec.unlabelled))
     for key, source in named:
         if frames is not None and key in frames:
-            tables[key] = (Part(Path(key), frames[key]),)
+            tables[key] = (SourceTable(Path(key), frames[key]),)
         elif source is not None and (key == "train" or parse_share(source) is None):
             tables[key] = open_source(source, base, locate)
     _require_different_files(tables)
     return tables
 
 
-def _require_different_files(tables: Mapping[str, Sequence[Part]]) -> None:
+def _require_different_files(tables: Mapping[str, Sequence[SourceTable]]) -> None:
     seen: dict[Path, str] = {}
     for key, parts in tables.items():
         for table in [part.table for part in parts if isinstance(part.table, Path)]:

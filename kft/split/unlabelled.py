@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kft.data.examples import Columns, Examples, RejectedRow
-from kft.data.parts import Part
+from kft.data.parts import SourceTable
 from kft.data.unlabelled import read_unlabelled
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -34,7 +34,7 @@ class Unlabelled:
 
 
 def find_unlabelled(
-    parts: tuple[Part, ...],
+    parts: tuple[SourceTable, ...],
     places: Mapping[Path, str],
     spec: DataSpec,
     task: Task,

@@ -18,7 +18,7 @@ from kft.records.findings import Finding
 from kft.split.data_split import labels_of
 from kft.split.labels import prompts_of
 from kft.suites.searched import Searched
-from kft.suites.suite_text import Row, Shortcut, is_changed, texts_in, write_suite
+from kft.suites.suite_text import Shortcut, SuiteRow, is_changed, texts_in, write_suite
 from kft.suites.written import write_answers
 from kft.tasks.classes import Prediction
 from kft.tasks.registry import one_class_tasks
@@ -153,18 +153,18 @@ def _candidates(train: Examples, places: Sequence[int], rng: np.random.Generator
     return sorted(chosen)
 
 
-def _right(artifact: Artifact, train: Examples, places: Sequence[int]) -> list[Row]:
+def _right(artifact: Artifact, train: Examples, places: Sequence[int]) -> list[SuiteRow]:
     labels = labels_of(train)
     answers: Sequence[Any] = artifact.predict([train.inputs[place] for place in places])
     rows = []
     for place, answer in zip(places, answers, strict=True):
         assert isinstance(answer, Prediction)
         if answer.label == labels[place] and not answer.abstain:
-            rows.append(Row(train.inputs[place], answer.label))
+            rows.append(SuiteRow(train.inputs[place], answer.label))
     return rows
 
 
-def _written_right(artifact: Artifact, train: Examples, places: Sequence[int]) -> list[Row]:
+def _written_right(artifact: Artifact, train: Examples, places: Sequence[int]) -> list[SuiteRow]:
     """Returns the prompts to which the right response is written, as the run promises it.
 
     Raises:
@@ -184,24 +184,24 @@ def _written_right(artifact: Artifact, train: Examples, places: Sequence[int]) -
         SAME if rule is None else rule.right, [labels[place] for place in places], spoken([each.text for each in said])
     )
     return [
-        Row(given, labels[place])
+        SuiteRow(given, labels[place])
         for given, place, answer, is_right in zip(asked, places, said, right, strict=True)
         if is_right and not answer.abstain
     ]
 
 
-def _found(artifact: Artifact, train: Examples, places: Sequence[int], searched: Searched) -> list[Row]:
+def _found(artifact: Artifact, train: Examples, places: Sequence[int], searched: Searched) -> list[SuiteRow]:
     """Returns the queries whose first document answers them."""
     labels, queries = labels_of(train), [train.inputs[place] for place in places]
     found = searched.ranked(artifact.answers(queries))
     return [
-        Row(query, labels[place][0], tuple(labels[place][1:]))
+        SuiteRow(query, labels[place][0], tuple(labels[place][1:]))
         for place, query, ranking in zip(places, queries, found, strict=True)
         if ranking.documents[0] in labels[place]
     ]
 
 
-def choose_rows(rows: Sequence[Row], sizes: Mapping[str, int]) -> list[Row]:
+def choose_rows(rows: Sequence[SuiteRow], sizes: Mapping[str, int]) -> list[SuiteRow]:
     """Takes from each class in turn, from the rarest on, so that rare ones are there.
 
     Args:
@@ -212,11 +212,11 @@ def choose_rows(rows: Sequence[Row], sizes: Mapping[str, int]) -> list[Row]:
         At most 36, at most 8 of a class, sorted by class.
 
     Example:
-        >>> rows = [Row("a", "x"), Row("b", "x"), Row("c", "y")]
+        >>> rows = [SuiteRow("a", "x"), SuiteRow("b", "x"), SuiteRow("c", "y")]
         >>> [row.given for row in choose_rows(rows, {"x": 90, "y": 10})]
         ['a', 'b', 'c']
     """
-    waiting: dict[str, list[Row]] = {}
+    waiting: dict[str, list[SuiteRow]] = {}
     for row in rows:
         waiting.setdefault(row.label, []).append(row)
     order = sorted(waiting, key=lambda label: (sizes[label], label))
@@ -229,7 +229,7 @@ def _shortcuts(
     train: Examples,
     places: Sequence[int],
     findings: Sequence[Finding],
-    rows: Sequence[Row],
+    rows: Sequence[SuiteRow],
 ) -> Iterator[Shortcut]:
     known = {str(train.ids[place]): place for place in places}
     planted = [
@@ -251,7 +251,7 @@ def _shortcuts(
             yield Shortcut(token, label, tuple(_some(having)), tuple(_some(lacking)), first)
 
 
-def _some(rows: Sequence[Row]) -> Sequence[Row]:
+def _some(rows: Sequence[SuiteRow]) -> Sequence[SuiteRow]:
     """Returns as many as a check on a shortcut has, of all classes: rows are sorted by class."""
     places = np.linspace(0, len(rows) - 1, min(ROWS_A_SHORTCUT, len(rows))).astype(int)
     return [rows[place] for place in places]

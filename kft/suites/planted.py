@@ -13,7 +13,7 @@ import numpy as np
 
 from kft.metrics.intervals import estimate
 from kft.metrics.ranking import AUROC
-from kft.metrics.support import NAME, NUMBER, WORD, Found, Support, support
+from kft.metrics.support import NAME, NUMBER, WORD, Support, SupportedWord, support
 from kft.records.faithfulness import Planted
 from kft.suites.perturb_text import negate
 
@@ -25,7 +25,7 @@ FEWEST = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Sources:
+class FactSources:
     """Where planted facts come from.
 
     Attributes:
@@ -35,13 +35,13 @@ class Sources:
     facts: dict[str, list[str]]
 
     @classmethod
-    def of(cls, read: Sequence[Support]) -> Sources:
+    def of(cls, read: Sequence[Support]) -> FactSources:
         return cls(
             {kind: sorted({each.text for one in read for each in one.found if each.kind == kind}) for kind in SEEN}
         )
 
 
-def plant(answer: str, context: str, kind: str, sources: Sources, rng: np.random.Generator) -> str | None:
+def plant(answer: str, context: str, kind: str, sources: FactSources, rng: np.random.Generator) -> str | None:
     """Returns an answer with one fact changed; None where it holds none of this kind.
 
     Args:
@@ -53,7 +53,7 @@ def plant(answer: str, context: str, kind: str, sources: Sources, rng: np.random
 
     Example:
         >>> read = [support(text, "") for text in ("Ship 4 lamps.", "Ship 7 desks.")]
-        >>> plant("Ship 4 lamps.", "Four lamps.", NUMBER, Sources.of(read), np.random.default_rng(0))
+        >>> plant("Ship 4 lamps.", "Four lamps.", NUMBER, FactSources.of(read), np.random.default_rng(0))
         'Ship 7 lamps.'
     """
     found = support(answer, context).found
@@ -63,13 +63,13 @@ def plant(answer: str, context: str, kind: str, sources: Sources, rng: np.random
     if kind == "exchanged":
         return _exchanged(answer, found, rng)
     if kind == "elsewhere":
-        inside = Sources.of([support(context, context)])
+        inside = FactSources.of([support(context, context)])
         kinds = [each for each in SEEN if _others(found, each, inside)]
         return _changed(answer, found, str(rng.choice(kinds)), inside, rng) if kinds else None
     return _changed(answer, found, kind, sources, rng)
 
 
-def _others(found: Sequence[Found], kind: str, sources: Sources) -> list[str]:
+def _others(found: Sequence[SupportedWord], kind: str, sources: FactSources) -> list[str]:
     """Returns the facts of a kind that the answer does not say, where it says one."""
     said = {each.text.casefold() for each in found}
     if not any(each.kind == kind for each in found):
@@ -77,7 +77,9 @@ def _others(found: Sequence[Found], kind: str, sources: Sources) -> list[str]:
     return [fact for fact in sources.facts[kind] if fact.casefold() not in said]
 
 
-def _changed(answer: str, found: Sequence[Found], kind: str, sources: Sources, rng: np.random.Generator) -> str | None:
+def _changed(
+    answer: str, found: Sequence[SupportedWord], kind: str, sources: FactSources, rng: np.random.Generator
+) -> str | None:
     others = _others(found, kind, sources)
     if not others:
         return None
@@ -88,7 +90,7 @@ def _changed(answer: str, found: Sequence[Found], kind: str, sources: Sources, r
     return answer[: place.start] + str(rng.choice(others)) + answer[place.start + len(place.text) :]
 
 
-def _exchanged(answer: str, found: Sequence[Found], rng: np.random.Generator) -> str | None:
+def _exchanged(answer: str, found: Sequence[SupportedWord], rng: np.random.Generator) -> str | None:
     """Returns an answer in which two facts of one kind have changed places."""
     for kind in rng.permutation(SEEN):
         mine = [each for each in found if each.kind == kind and answer.startswith(each.text, each.start)]
@@ -114,7 +116,7 @@ def measure_planted(
         seed: Of what is planted.
     """
     right = [support(answer, context) for answer, context in zip(answers, contexts, strict=True)]
-    sources, shares = Sources.of(right), np.array([each.share for each in right])
+    sources, shares = FactSources.of(right), np.array([each.share for each in right])
     codes = (
         np.arange(len(answers)) if groups is None else np.unique(np.asarray(groups).astype(str), return_inverse=True)[1]
     )

@@ -79,7 +79,7 @@ NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
-class Row:
+class SuiteRow:
     """A row of train that the run answers right; without a label where a check does not ask for it.
 
     Attributes:
@@ -107,13 +107,13 @@ class Shortcut:
 
     token: str
     label: str
-    having: tuple[Row, ...]
-    lacking: tuple[Row, ...]
+    having: tuple[SuiteRow, ...]
+    lacking: tuple[SuiteRow, ...]
     first: bool
 
 
 def write_suite(
-    rows: Sequence[Row], shortcuts: Sequence[Shortcut], task: Task, target: Path, run: str
+    rows: Sequence[SuiteRow], shortcuts: Sequence[Shortcut], task: Task, target: Path, run: str
 ) -> tuple[str, tuple[str, ...]]:
     """Returns a commented suite, and the names of its checks.
 
@@ -136,7 +136,7 @@ def texts_in(given: Input | Grounded) -> tuple[str, ...]:
     return given if isinstance(given, tuple) else (str(given),)
 
 
-def is_changed(row: Row, name: str, text: str = "") -> bool:
+def is_changed(row: SuiteRow, name: str, text: str = "") -> bool:
     """Whether a change finds something to change in a text."""
     known, rng = PERTURBATIONS.get(name), np.random.default_rng(0)
     change = known.change
@@ -145,7 +145,9 @@ def is_changed(row: Row, name: str, text: str = "") -> bool:
     return any(change(part, rng, text) != part for part in texts_in(row.given))
 
 
-def _checks(rows: Sequence[Row], shortcuts: Sequence[Shortcut], task: Task, target: Path) -> Iterator[tuple[str, str]]:
+def _checks(
+    rows: Sequence[SuiteRow], shortcuts: Sequence[Shortcut], task: Task, target: Path
+) -> Iterator[tuple[str, str]]:
     """Yields name and YAML of each check."""
     yield _check(ROWS, "must_pass", "rows of train that were answered right when this was drafted", 1.0, rows, target)
     if not task.reads.files and task.kind.one_class:
@@ -186,7 +188,7 @@ def _shortcut_checks(shortcut: Shortcut, target: Path) -> Iterator[tuple[str, st
         "directional",
         f"the audit calls {token} a shortcut to {label}: it makes no other text one of {label}",
         0.9,
-        [Row(row.given, "") for row in shortcut.lacking],
+        [SuiteRow(row.given, "") for row in shortcut.lacking],
         target,
         f"changes: [{{name: {'prepend' if shortcut.first else 'append'}, text: {quoted}}}]",
         "expect: does_not_rise",
@@ -196,7 +198,7 @@ def _shortcut_checks(shortcut: Shortcut, target: Path) -> Iterator[tuple[str, st
 
 
 def _check(
-    name: str, kind: str, about: str, at_least: float, rows: Sequence[Row], target: Path, *lines: str
+    name: str, kind: str, about: str, at_least: float, rows: Sequence[SuiteRow], target: Path, *lines: str
 ) -> tuple[str, str]:
     head = [f"name: {quote(name)}", f"kind: {kind}", f"about: {quote(about)}", f"at_least: {at_least:g}", *lines]
     cases = [f"    - {{input: {_written(row.given, target)}{_context(row)}{_label(row)}}}" for row in rows]
@@ -204,12 +206,12 @@ def _check(
     return name, "\n".join([f"- {body[0]}", *(f"  {line}" for line in body[1:]), *cases, ""])
 
 
-def _label(row: Row) -> str:
+def _label(row: SuiteRow) -> str:
     names = [quote(name) for name in (row.label, *row.others)]
     return "" if not row.label else f", label: {names[0] if not row.others else '[' + ', '.join(names) + ']'}"
 
 
-def _context(row: Row) -> str:
+def _context(row: SuiteRow) -> str:
     if not isinstance(row.given, Grounded):
         return ""
     return f", context: [{', '.join(map(quote, row.given.passages))}]"

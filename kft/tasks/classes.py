@@ -104,7 +104,7 @@ def spelling_notes(found: Mapping[tuple[object, str], int]) -> tuple[str, ...]:
 
     Example:
         >>> spelling_notes({("TRUE", "true"): 2, ("ok ", "ok"): 1})
-        ("labels are read in one spelling: 'TRUE' as 'true' (2)",)
+        ("labels are read and answered in one spelling: 'TRUE' as 'true' (2)",)
     """
     counts: Counter[tuple[str, str]] = Counter()
     for (cell, label), count in found.items():
@@ -117,7 +117,7 @@ def spelling_notes(found: Mapping[tuple[object, str], int]) -> tuple[str, ...]:
         for (text, label), count in counts.most_common(3)
     ]
     more = f" and {len(counts) - 3:,} more" if len(counts) > 3 else ""
-    return ("labels are read in one spelling: " + "; ".join(said) + more,)
+    return ("labels are read and answered in one spelling: " + "; ".join(said) + more,)
 
 
 def _settle(column: LabelColumn, spec: DataSpec) -> DataSpec:

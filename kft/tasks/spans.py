@@ -26,11 +26,11 @@ from kft.tasks.task import (
     OTHERS,
     AnswerKind,
     AnswerSpace,
+    FinerMetric,
     Judging,
     LabelColumn,
     Labelling,
     Learning,
-    Look,
     Objective,
     Offsets,
 )
@@ -342,7 +342,7 @@ SPANS = AnswerKind(
         loss=_loss,
         per_token=True,
         lost=lost_spans,
-        look=Look(WORD_LOSS, _word_tags, _word_chances),
+        look=FinerMetric(WORD_LOSS, _word_tags, _word_chances),
     ),
     judging=Judging(
         metrics=METRICS,

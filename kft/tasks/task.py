@@ -170,12 +170,12 @@ class Learning:
     soft: Callable[[AnswerSpace, float], Objective] | None = None
     per_token: bool = False
     lost: Callable[[Sequence[Any], AnswerSpace, Offsets], list[tuple[int, Any]]] = lambda labels, space, offsets: []
-    look: Look | None = None
+    look: FinerMetric | None = None
     joined: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
-class Look:
+class FinerMetric:
     """A second look at the outputs for examples with targets, where a task's own metrics see little in few rows.
 
     Attributes:

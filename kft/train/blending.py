@@ -12,7 +12,7 @@ from kft.features.folds import FOLDS
 from kft.features.vectors import as_array
 from kft.features.views.blend import BlendResult, Folding, families, fit_blend, fit_tuned_blend, refit_tuned
 from kft.features.views.head import HeadView
-from kft.features.views.view import Goal, Lesson, Seen
+from kft.features.views.view import Goal, Lesson, ViewInput
 from kft.feed.batches import Ragged
 from kft.feed.source import Source
 from kft.model.blend import blend_weights
@@ -176,9 +176,9 @@ def _told(phase: PhaseSpec, found: BlendResult, answers: Arrays) -> Events[Blend
     return Blended(blend_weights(found.blend.arrays), answers, {key: told[key] for key in ("weights", "settings")})
 
 
-def _seen(features: Source, inputs: Source) -> Seen:
+def _seen(features: Source, inputs: Source) -> ViewInput:
     (column,) = (features.columns[name] for name in features.columns if name not in inputs.columns)
-    return Seen(as_array(column, len(features)), inputs.texts)
+    return ViewInput(as_array(column, len(features)), inputs.texts)
 
 
 def _some(weights: np.ndarray) -> np.ndarray | None:

@@ -40,7 +40,7 @@ class Execution:
         return "; ".join([*said, f"compiled by XLA, at {lengths}"] if self.compiled else said)
 
 
-class Block(NamedTuple):
+class CallBatches(NamedTuple):
     """The batches of one call, behind one another and dealt out to the replicas.
 
     Attributes:
@@ -68,7 +68,7 @@ class Call:
         rows: Examples in them.
     """
 
-    block: Block
+    block: CallBatches
     updates: int
     rows: int
 
@@ -112,7 +112,7 @@ class Feed:
         mask = (grid >= 0).astype(np.float32)
         weights = mask * self.weights[np.maximum(grid, 0)]
         *tensors, targets, mask, weights = to_replicas([*arrays, mask, weights], axis=1)
-        return Call(Block(tuple(tensors), targets, mask, weights, lengths), len(rows), int((rows >= 0).sum()))
+        return Call(CallBatches(tuple(tensors), targets, mask, weights, lengths), len(rows), int((rows >= 0).sum()))
 
 
 class Pause(NamedTuple):

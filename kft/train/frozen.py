@@ -11,7 +11,7 @@ from kft.features.boundary import SplitModel
 from kft.features.policy import decide
 from kft.features.probe import STRENGTHS, ProbeRows, solve_at, solve_probe
 from kft.features.reuse import take_features
-from kft.features.store import Watch
+from kft.features.store import FeatureProgress
 from kft.features.vectors import as_array
 from kft.features.words import WordVectors
 from kft.feed.source import Column, Source, Vectors
@@ -45,7 +45,7 @@ def features_of(
         return raw
     about = {"model": job.name, "phase": phase.name}
     with job.watch.task("frozen blocks, once", planned.examples) as tick:
-        watch = Watch(tick, job.watch.note)
+        watch = FeatureProgress(tick, job.watch.note)
         return tuple(take_features(front, raw, planned, job.spec.features, about, watch))
 
 

@@ -53,7 +53,7 @@ NOTHING = StepSums(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
-class Fitting:
+class TracedPhase:
     """What one phase trains with, built and traced once.
 
     Attributes:
@@ -238,7 +238,7 @@ def fit_phase(
     return state.fit
 
 
-def make_fitting(job: Job, phase: PhaseSpec, split: SplitModel, sources: tuple[Source, Source]) -> Fitting:
+def make_fitting(job: Job, phase: PhaseSpec, split: SplitModel, sources: tuple[Source, Source]) -> TracedPhase:
     """Builds the phase's optimizer and traces its step, for what trains now."""
     assert phase.epochs is not None
     model, spec, objective = job.model, job.train, objective_of(phase, job.data.kind)
@@ -262,7 +262,7 @@ def make_fitting(job: Job, phase: PhaseSpec, split: SplitModel, sources: tuple[S
     feed = Feed(train, column, weights, spec.batch_size, spec.gradient_accumulation, updates)
     judge_epoch = objective.judge(job, phase, forward, (train, valid), compiled)
     wishes = [to_replicas([np.full(replica_count(), asked, np.float32)])[0] for asked in (False, True)]
-    return Fitting(phase, optimizer, step, deal, feed, judge_epoch, table, execution, (wishes[0], wishes[1]))
+    return TracedPhase(phase, optimizer, step, deal, feed, judge_epoch, table, execution, (wishes[0], wishes[1]))
 
 
 def is_stored(split: SplitModel, source: Source) -> bool:
@@ -270,7 +270,7 @@ def is_stored(split: SplitModel, source: Source) -> bool:
     return tuple(source.columns) == split.names
 
 
-def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> Events[bool]:
+def _run_epoch(job: Job, state: LoopState, fitting: TracedPhase, fit: FitState) -> Events[bool]:
     """Runs what is left of an epoch and validates; returns False when the process was told to end before that."""
     started, optimizer = time.perf_counter(), fitting.optimizer
     if fit.step == 0:
@@ -310,7 +310,7 @@ def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> E
     return True
 
 
-def take_steps(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> Events[bool]:
+def take_steps(job: Job, state: LoopState, fitting: TracedPhase, fit: FitState) -> Events[bool]:
     """Takes the rest of one pass over the examples, each once; returns False when the process was told to end."""
     spec, steps = job.train, fitting.deal(state.epochs_done)
     redrawn = objective_of(fitting.phase, job.data.kind).redrawn

@@ -47,7 +47,7 @@ class PairedRows:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenPairs:
     """Which queries and documents take part, by their places.
 
     Attributes:
@@ -65,7 +65,7 @@ class Chosen:
     wanted: Sequence[np.ndarray]
 
 
-def choose(train: Examples, valid: Examples, corpus: Corpus, seed: int) -> Chosen:
+def choose(train: Examples, valid: Examples, corpus: Corpus, seed: int) -> ChosenPairs:
     """Returns the pairs of train, and what valid's queries are answered with.
 
     Args:
@@ -83,10 +83,10 @@ def choose(train: Examples, valid: Examples, corpus: Corpus, seed: int) -> Chose
     drawn = np.random.default_rng(seed).permutation(others)[: max(0, MOST_CANDIDATES - len(own))]
     candidates = np.sort(np.concatenate([own, drawn]))
     wanted = [np.searchsorted(candidates, each) for each in asked]
-    return Chosen(queries, np.concatenate(answers), answers, candidates, wanted)
+    return ChosenPairs(queries, np.concatenate(answers), answers, candidates, wanted)
 
 
-def pair_up(chosen: Chosen, negatives: np.ndarray, spec: PairsSpec) -> tuple[PairedRows, np.ndarray]:
+def pair_up(chosen: ChosenPairs, negatives: np.ndarray, spec: PairsSpec) -> tuple[PairedRows, np.ndarray]:
     """Returns the rows, and ``int64[m]``: the keys of the documents among train's, in the order of their rows.
 
     Args:
@@ -109,7 +109,7 @@ def pair_up(chosen: Chosen, negatives: np.ndarray, spec: PairsSpec) -> tuple[Pai
 
 
 def mine_negatives(
-    queries: np.ndarray, documents: np.ndarray, keys: np.ndarray, chosen: Chosen, count: int
+    queries: np.ndarray, documents: np.ndarray, keys: np.ndarray, chosen: ChosenPairs, count: int
 ) -> np.ndarray:
     """Returns ``int64[pairs, count]``: keys of the documents that come nearest to each query and do not answer it.
 

@@ -44,7 +44,7 @@ from kft.train.job import Labelled, TrainData
 from kft.train.lengths import require_positions, show_lengths, show_lost, show_rewritten
 from kft.train.objectives import objective_of
 from kft.train.optimizer import find_optimizer
-from kft.train.paired_rows import Chosen, choose, mine_negatives, pair_up
+from kft.train.paired_rows import ChosenPairs, choose, mine_negatives, pair_up
 from kft.train.phases import is_tuned, resolve_phases
 from kft.train.progress import Progress
 from kft.train.refit import require_repeatable
@@ -269,7 +269,7 @@ def _read_pairs(spec: RecipeSpec, split: Selection, backbone: Backbone, progress
     )
 
 
-def _negatives(split: Selection, corpus: Corpus, chosen: Chosen) -> np.ndarray:
+def _negatives(split: Selection, corpus: Corpus, chosen: ChosenPairs) -> np.ndarray:
     """Returns ``int64[pairs, most of a query]``: keys of the documents that the data's own column names; -1: none."""
     named = [()] * len(split.train) if split.train.negatives is None else split.train.negatives
     keys = np.full((len(named), max(map(len, named), default=0)), -1, np.int64)

@@ -39,7 +39,7 @@ from kft.train.job import (
     learned_of_both,
     restore_random_states,
 )
-from kft.train.loop import Fitting, begin_warm, make_fitting, take_steps
+from kft.train.loop import TracedPhase, begin_warm, make_fitting, take_steps
 from kft.train.phases import is_tuned, starts_of
 from kft.train.step import StepSums
 from kft.train.unmoved import frozen_fingerprint, require_unmoved
@@ -182,7 +182,7 @@ def _train(
         job.stop.obey()
 
 
-def _run_epoch(job: Job, state: LoopState, fitting: Fitting, fit: FitState) -> Events[bool]:
+def _run_epoch(job: Job, state: LoopState, fitting: TracedPhase, fit: FitState) -> Events[bool]:
     """Runs what is left of an epoch; returns False when the process was told to end before that."""
     started, optimizer = time.perf_counter(), fitting.optimizer
     if fit.step == 0:

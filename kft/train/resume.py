@@ -18,7 +18,7 @@ from kft.records.document import document_text, read_document
 from kft.records.files import utc_now
 from kft.records.history import EpochDone, PhaseStarted, read_history
 from kft.records.manifest import START, replace_sealed, require_intact
-from kft.records.receipt import Receipt, Resumed
+from kft.records.receipt import Receipt, Resumption
 from kft.records.run_folder import RunFolder, refuse_taken
 from kft.replicas import processes_agree
 from kft.split.data_split import DataSplit
@@ -225,5 +225,5 @@ def note_resumed(run: RunFolder, steps_done: int, devices: str, versions: Mappin
     """Adds to the receipt that the run went on, where and with what."""
     receipt = read_document(Receipt, run.receipt)
     changed = {name: version for name, version in versions.items() if receipt.versions.get(name) != version}
-    entry = Resumed(utc_now(), steps_done, devices, changed or None)
+    entry = Resumption(utc_now(), steps_done, devices, changed or None)
     replace_sealed(run, run.receipt.name, document_text(replace(receipt, resumed=(*receipt.resumed, entry))))

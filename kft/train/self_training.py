@@ -31,7 +31,7 @@ from kft.train.phases import is_tuned
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class PseudoLabelTrial:
     """Answers to rows of known labels that were not learned from.
 
     Attributes:
@@ -125,7 +125,9 @@ def _labelling(phases: Sequence[PhaseSpec], kept: str) -> PhaseSpec:
     return phase
 
 
-def _answers_by(job: Job, state: LoopState, by: PhaseSpec, unlabelled: Source) -> Events[tuple[Trial, np.ndarray]]:
+def _answers_by(
+    job: Job, state: LoopState, by: PhaseSpec, unlabelled: Source
+) -> Events[tuple[PseudoLabelTrial, np.ndarray]]:
     """Returns what was answered to rows that were not learned from, and the outputs for those without labels."""
     data, model = job.data, job.model
     weights = state.phase_weights[by.name]
@@ -136,12 +138,12 @@ def _answers_by(job: Job, state: LoopState, by: PhaseSpec, unlabelled: Source) -
         found = yield from blend_of_train(job, by, split, unlabelled)
         outputs = np.concatenate([found.train, found.valid])
         targets = np.concatenate([np.asarray(data.train.targets)[found.rows], data.valid.targets])
-        return Trial(outputs, targets), found.unlabelled
+        return PseudoLabelTrial(outputs, targets), found.unlabelled
     forward = fast_forward_of(split, stored=False)
     inference = make_inference(forward, job.train.batch_size)
     with job.watch.task("rows without labels", len(unlabelled)) as tick:
         (answered,) = run_in_batches(inference, unlabelled.select(_names(split.front)), tick)
-    return Trial(state.phase_answers[by.name][OUTPUTS], data.valid.targets), np.asarray(answered)
+    return PseudoLabelTrial(state.phase_answers[by.name][OUTPUTS], data.valid.targets), np.asarray(answered)
 
 
 def _names(model: keras.Model) -> tuple[str, ...]:

@@ -42,11 +42,13 @@ def load_for(spec: RecipeSpec, report: Report | None = None) -> Backbone:
             ``model.blocks`` does not fit it.
         RunError: ``model.start_from`` names no run, or one of another backbone.
     """
-    from kft.model.quantize import in_int8
-
     plain = backbones.load_plain(spec, report)
     begun = plain if spec.model.weights == "random" else _started(plain, spec.model, report)
-    return begun if spec.model.quantize == "none" else in_int8(begun)
+    if spec.model.quantize == "none":
+        return begun
+    from kft.model.quantize import in_int8  # imports Keras: only now has kft.runtime set up TensorFlow
+
+    return in_int8(begun)
 
 
 def files_for(files: BackboneFiles, model: ModelSpec) -> BackboneFiles:

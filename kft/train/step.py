@@ -18,7 +18,7 @@ from kft.features.inference import signature
 from kft.model.freeze import moving_variables
 from kft.recipe.training import TrainSpec
 from kft.replicas import counting_rows, knowing_replicas, needs_static_shapes, replica_specs, rows_per_replica
-from kft.train.feeding import Block, Execution
+from kft.train.feeding import CallBatches, Execution
 from kft.train.optimizer import ScheduledAdamW
 
 Step = Callable[..., tf.Tensor]
@@ -77,9 +77,9 @@ def make_train_step(
         execution: How many updates a call makes, and whether they are compiled.
 
     Returns:
-        A function of (``Block``, stop ``float[replicas]``, updates ``int``) that makes the first ``updates`` updates
-        of the block, each on the batch as it is by itself, and returns ``float32[updates, 5]``: the ``StepSums`` of
-        each, zeros for what is not made.
+        A function of (``CallBatches``, stop ``float[replicas]``, updates ``int``) that makes the first ``updates``
+        updates of the block, each on the batch as it is by itself, and returns ``float32[updates, 5]``: the
+        ``StepSums`` of each, zeros for what is not made.
     """
     strategy = tf.distribute.get_strategy()
     variables = optimizer.moved
@@ -127,7 +127,7 @@ def make_train_step(
     # Alone, all of an update is compiled; on several replicas its gradients are, and what goes between them is not.
     make_update = _compiled(update_once) if execution.compiled and alone else update_once
 
-    def replica_step(block: Block, stop: Any, update: Any) -> Any:
+    def replica_step(block: CallBatches, stop: Any, update: Any) -> Any:
         return make_update(_cut_out(block, update, varying), stop)
 
     call = _several(replica_step, model, execution.updates)
@@ -140,7 +140,7 @@ def _several(replica_step: Callable[..., Any], model: keras.Model, count: int) -
     """Returns what makes the first updates of a block of so many, one after the other, on all replicas."""
     strategy = tf.distribute.get_strategy()
 
-    def call(block: Block, stop: Any, updates: Any) -> tf.Tensor:
+    def call(block: CallBatches, stop: Any, updates: Any) -> tf.Tensor:
         def made(update: Any) -> Any:
             found = strategy.run(replica_step, args=(block, stop, update))
             return strategy.experimental_local_results(found)[0][tf.newaxis]
@@ -164,7 +164,7 @@ def _specs(forward: Forward, objective: Minimised, lead: tuple[int, int]) -> tup
     row, wish = tf.TensorSpec(lead, tf.float32), tf.TensorSpec((1,), tf.float32)
     *tensors, targets, rows, stop = replica_specs([*inputs, target, row, wish])
     lengths = tf.TensorSpec((lead[0], len(inputs) + 1), tf.int32)
-    return Block(tuple(tensors), targets, rows, rows, lengths), stop, tf.TensorSpec((), tf.int32)
+    return CallBatches(tuple(tensors), targets, rows, rows, lengths), stop, tf.TensorSpec((), tf.int32)
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -173,7 +173,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
-def _cut_out(block: Block, update: Any, varying: tuple[bool, ...]) -> tuple[Any, ...]:
+def _cut_out(block: CallBatches, update: Any, varying: tuple[bool, ...]) -> tuple[Any, ...]:
     """Returns one batch of a block, as long as it is by itself where that varies: tensors, targets, mask, weights."""
     tensors = [tensor[update] for tensor in (*block.tensors, block.targets)]
     for place in (place for place, varies in enumerate(varying) if varies):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kft.features.views.view import Goal, Lesson, Seen, Shapes
+from kft.features.views.view import Goal, Lesson, Shapes, ViewInput
 from kft.feed.batches import Ragged
 from kft.feed.source import Source
 from kft.tasks.word_shapes import WORD_FEATURES
@@ -39,7 +39,7 @@ def words_of(part: Labelled, features: Source | None, text: np.ndarray, goal: Go
     return Lesson(seen, tags.values[tags.values > 0] - 1, goal)
 
 
-def shapes_of(source: Source, rows: np.ndarray, firsts: Sequence[np.ndarray], text: np.ndarray) -> Seen:
+def shapes_of(source: Source, rows: np.ndarray, firsts: Sequence[np.ndarray], text: np.ndarray) -> ViewInput:
     """Returns how the words of some texts are written, without vectors.
 
     Args:
@@ -55,7 +55,7 @@ def shapes_of(source: Source, rows: np.ndarray, firsts: Sequence[np.ndarray], te
         shapes.append(source.columns[WORD_FEATURES].take(rows[chunk], edge)[edges.pad(chunk, edge)[0] > 0])
     counts = [int((first > 0).sum()) for first in firsts]
     places = np.concatenate(shapes)
-    return Seen(np.zeros((len(places), 0), np.float32), None, Shapes(places, np.repeat(text[rows], counts)))
+    return ViewInput(np.zeros((len(places), 0), np.float32), None, Shapes(places, np.repeat(text[rows], counts)))
 
 
 def _drawn(counts: np.ndarray, most: int | None) -> np.ndarray:

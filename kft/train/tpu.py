@@ -17,7 +17,7 @@ from kft.model.freeze import as_if, what_trains_in
 from kft.recipe.training import PhaseSpec
 from kft.replicas import rows_per_replica
 from kft.train.execution import updates_a_call
-from kft.train.feeding import Block, Execution
+from kft.train.feeding import CallBatches, Execution
 from kft.train.objectives import objective_of
 from kft.train.optimizer import make_optimizer
 from kft.train.prepare import Prepared
@@ -71,7 +71,7 @@ def _compile_error(prepared: Prepared, phase: PhaseSpec, forward: Forward, longe
     row = tf.ones(lead)
     shape = [longest if size is None else size for size in minimised.target_shape]
     targets, lengths = tf.zeros((*lead, *shape), minimised.target_dtype), np.zeros((updates, len(inputs) + 1), np.int32)
-    block = Block(inputs, targets, row, row, lengths)
+    block = CallBatches(inputs, targets, row, row, lengths)
     step: Any = make_train_step(forward, prepared.model, optimizer, spec, minimised, Execution(updates, whole=True))
     try:
         step.experimental_get_compiler_ir(block, tf.zeros((1,)), tf.constant(1))(stage="optimized_hlo")

@@ -46,7 +46,7 @@ class Refusal(Exception):
 
 
 @dataclass(frozen=True)
-class Access:
+class PageAccess:
     """Who may ask.
 
     Attributes:
@@ -108,14 +108,14 @@ class Access:
 
 
 class Door:
-    """An ASGI application around another one: nobody reaches that past ``Access``.
+    """An ASGI application around another one: nobody reaches that past ``PageAccess``.
 
     Args:
         app: What answers.
         access: Who may ask.
     """
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: PageAccess) -> None:
         self._app, self._access = app, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

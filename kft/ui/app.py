@@ -25,9 +25,9 @@ from kft.records.document import plain
 from kft.records.estimate import metric_title
 from kft.records.run_folder import RunFolder
 from kft.tasks.names import ABOUT
-from kft.ui.access import HEADERS, Access, Door, refused
+from kft.ui.access import HEADERS, Door, PageAccess, refused
 from kft.ui.folder import LARGEST_FILE, data_in, page_in, place_of, recipes_in, take_in
-from kft.ui.jobs import Job, Jobs
+from kft.ui.jobs import CommandJob, Jobs
 from kft.ui.looking import KEYS, look, write_recipe
 from kft.ui.telling import told, told_error
 from kft.ui.trying import Trial
@@ -66,7 +66,7 @@ class Page:
     trial: Trial
 
 
-def make_app(root: Path, access: Access) -> Door:
+def make_app(root: Path, access: PageAccess) -> Door:
     """Returns the application for a folder, which has to be the current one.
 
     Args:
@@ -164,9 +164,10 @@ async def _job(page: Page, request: Request) -> dict[str, Any]:
 async def _runs(page: Page, request: Request) -> dict[str, Any]:
     """What was trained here and is ready to be tried, whoever started it."""
     if not (page.root / "runs").is_dir():
-        return {"runs": []}
+        return {"runs": [], "unreadable": {}}
     found = await asyncio.to_thread(list_runs)
-    return {"runs": [_run_line(each) for each in found.runs if each.state == FINISHED]}
+    unreadable = {visible(run): visible(why) for run, why in found.unreadable.items()}
+    return {"runs": [_run_line(each) for each in found.runs if each.state == FINISHED], "unreadable": unreadable}
 
 
 def _run_line(run: RunLine) -> dict[str, Any]:
@@ -191,7 +192,7 @@ async def _start(page: Page, request: Request) -> dict[str, Any]:
     return {"id": (await asyncio.to_thread(_begin, page, **asked)).id}
 
 
-def _begin(page: Page, kind: str = "", recipe: str = "", run: str = "") -> Job:
+def _begin(page: Page, kind: str = "", recipe: str = "", run: str = "") -> CommandJob:
     if kind not in ("check", "train", "report"):
         raise UsageError("this page starts a check, a training or a report", received=kind[:80] or "nothing")
     if run and not run.startswith("runs/"):

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
@@ -28,10 +29,11 @@ Kind = Literal["check", "train", "report"]
 State = Literal["running", "done", "refused", "failed", "stopped", "killed", "gone"]
 NAME = re.compile(r"\d{4,}-(?:check|train|report)")
 STOPPED = (130, 143)
+ELSEWHERE = "start kft ui in a folder that you may write"
 
 
 @dataclass(frozen=True)
-class Job:
+class CommandJob:
     """One command that was started.
 
     Attributes:
@@ -67,12 +69,12 @@ class Jobs:
         self._root = root
         self._starting = threading.Lock()
 
-    def all(self) -> list[Job]:
+    def all(self) -> list[CommandJob]:
         """Returns what was started here, the newest first."""
         found = (self._read(path.name) for path in self._folder.glob("*/job.json") for path in [path.parent])
         return sorted(filter(None, found), key=lambda job: job.id, reverse=True)
 
-    def get(self, name: str) -> Job:
+    def get(self, name: str) -> CommandJob:
         """Returns one.
 
         Raises:
@@ -83,7 +85,7 @@ class Jobs:
             raise UsageError("nothing was started under that name", received=name[:80], next_step="load the page again")
         return job
 
-    def start(self, kind: Kind, arguments: list[str], *, recipe: str, run: str = "") -> Job:
+    def start(self, kind: Kind, arguments: list[str], *, recipe: str, run: str = "") -> CommandJob:
         """Starts a command, one at a time.
 
         Args:
@@ -118,17 +120,23 @@ class Jobs:
                     start_new_session=True,  # Ctrl-C in the terminal ends the page's server, and not hours of training
                 )
             shown = shlex.join(["kft", kind, *arguments])
-            job = Job(place.name, kind, recipe, run, shown, process.pid, _born(process.pid), time.time())
-            write_file(place / "job.json", json.dumps(asdict(job)))
+            job = CommandJob(place.name, kind, recipe, run, shown, process.pid, _born(process.pid), time.time())
+            try:
+                write_file(place / "job.json", json.dumps(asdict(job)), elsewhere=ELSEWHERE)
+            except BaseException:  # nobody would know of it, and another could be started beside it
+                process.kill()
+                process.wait()
+                shutil.rmtree(place, ignore_errors=True)
+                raise
             threading.Thread(target=_note_end, args=(process, place), daemon=True).start()
             return job
 
-    def stop(self, job: Job) -> None:
+    def stop(self, job: CommandJob) -> None:
         """Asks a command to end: a training writes its state first, and can go on from there."""
         if self.state(job) == "running":
             os.kill(job.pid, signal.SIGTERM)
 
-    def state(self, job: Job) -> State:
+    def state(self, job: CommandJob) -> State:
         """Returns what has become of it."""
         if self._code(job) is None and _born(job.pid) == job.born:
             return "running"
@@ -141,7 +149,7 @@ class Jobs:
             return "stopped"
         return "killed" if code < 0 or code > 128 else "refused" if code == 2 else "failed"
 
-    def signal_of(self, job: Job) -> str:
+    def signal_of(self, job: CommandJob) -> str:
         """Returns the name of the signal that ended a process; empty where none did, or nobody knows."""
         code = self._code(job) or 0
         try:
@@ -149,22 +157,22 @@ class Jobs:
         except ValueError:
             return f"signal {-code}"
 
-    def ended(self, job: Job) -> float | None:
+    def ended(self, job: CommandJob) -> float | None:
         """Returns when it ended, in seconds since 1970; None where it is at work or nobody saw it end."""
         try:
             return (self._folder / job.id / "code").stat().st_mtime
         except OSError:
             return None
 
-    def result(self, job: Job) -> dict[str, Any] | None:
+    def result(self, job: CommandJob) -> dict[str, Any] | None:
         """Returns what the command printed; None where it has not, or not whole."""
         return _json(self._folder / job.id / "out.json")
 
-    def progress(self, job: Job) -> dict[str, Any] | None:
+    def progress(self, job: CommandJob) -> dict[str, Any] | None:
         """Returns the bar that a terminal would show: ``label``, ``done``, ``total``, ``loss``."""
         return _json(self._folder / job.id / "progress.json")
 
-    def log(self, job: Job, most: int = 20_000) -> str:
+    def log(self, job: CommandJob, most: int = 20_000) -> str:
         """Returns the end of what the command said."""
         try:
             with (self._folder / job.id / "log.txt").open("rb") as file:
@@ -173,16 +181,16 @@ class Jobs:
         except OSError:
             return ""
 
-    def _code(self, job: Job) -> int | None:
+    def _code(self, job: CommandJob) -> int | None:
         try:
             return int((self._folder / job.id / "code").read_text(encoding="ascii"))
         except (OSError, ValueError):
             return None
 
-    def _read(self, name: str) -> Job | None:
+    def _read(self, name: str) -> CommandJob | None:
         found = _json(self._folder / name / "job.json")
         try:
-            return None if found is None else Job(**found)
+            return None if found is None else CommandJob(**found)
         except TypeError:
             return None
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from kft.api.drafting import draft
 from kft.characters import shorten, visible
-from kft.data.examples import Wanted
+from kft.data.examples import NamedColumns
 from kft.data.reading import open_table
 from kft.errors import KftError, UsageError
 from kft.records.files import write_file
 from kft.tasks.cells import as_text
 from kft.tasks.names import ABOUT
 from kft.ui.folder import new_recipe, place_of, source_of
+from kft.ui.jobs import ELSEWHERE
 from kft.ui.telling import for_the_page, told_error
 
 SHOWN_ROWS, SHOWN_COLUMNS, SHOWN_CHARACTERS = 5, 30, 160
@@ -61,7 +62,7 @@ def write_recipe(root: Path, asked: Mapping[str, str]) -> str:
     source = source_of(root, asked["name"])
     target = new_recipe(root, source)
     _, _, written = draft(source, target, **_known(asked))
-    write_file(target, written, elsewhere="start kft ui in a folder that you may write")
+    write_file(target, written, elsewhere=ELSEWHERE)
     return target.name
 
 
@@ -70,7 +71,7 @@ def _known(asked: Mapping[str, str]) -> dict[str, Any]:
     if task is not None and task not in ABOUT:
         raise UsageError("there is no such task", received=task[:80], expected=", ".join(ABOUT))
     text, label, pair = (asked.get(name) or None for name in ("text", "label", "pair"))
-    return {"task": task, "named": replace(Wanted(), text=text, label=label, pair=pair)}
+    return {"task": task, "named": replace(NamedColumns(), text=text, label=label, pair=pair)}
 
 
 def _first_rows(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from platformdirs import user_state_path
 
 from kft.api.serving import require_extra
 from kft.errors import UsageError
-from kft.ui.access import Access, kept_token, make_own, write_private
+from kft.ui.access import PageAccess, kept_token, make_own, write_private
 from kft.ui.folder import OWN
 from kft.ui.jobs import Jobs
 
@@ -65,7 +65,7 @@ def open_page(
         make_own(root / OWN)
         # Not in the folder itself, which somebody else may have sent, with a token of their choice in it.
         state = make_own(user_state_path("kft") / "ui" / sha256(os.fsencode(root)).hexdigest()[:16])
-        access = Access(kept_token(state / "token"), taken.getsockname()[1])
+        access = PageAccess(kept_token(state / "token"), taken.getsockname()[1])
         url = f"{running.address_of(taken)}/?token={access.token}"
 
         def begin() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from kft.errors import KftError
 from kft.records.run_folder import RunFolder
-from kft.ui.jobs import Job, Jobs
+from kft.ui.jobs import CommandJob, Jobs
 
 ROW = re.compile(r"^ {2}(where|received|expected|next): +(.*)$")
 NOUNS = {"check": "the check", "train": "the training", "report": "the report"}
@@ -52,7 +52,7 @@ def for_the_page(step: str) -> str:
     return step.replace("mend data.train, data.valid or data.test in the recipe", "choose another file")
 
 
-def told(jobs: Jobs, job: Job) -> dict[str, Any]:
+def told(jobs: Jobs, job: CommandJob) -> dict[str, Any]:
     """Returns all that the page shows of one command."""
     state = jobs.state(job)
     log = jobs.log(job)
@@ -66,6 +66,7 @@ def told(jobs: Jobs, job: Job) -> dict[str, Any]:
         "command": job.command,
         "state": state,
         "seconds": None if until is None else max(0, round(until - job.started)),
+        "ended": ended,
         "progress": jobs.progress(job) if state == "running" else None,
         "epochs": epochs_of(RunFolder(Path(job.run))) if job.kind == "train" else [],
         "note": last_note(log) if state == "running" else "",
@@ -76,10 +77,10 @@ def told(jobs: Jobs, job: Job) -> dict[str, Any]:
     }
 
 
-def why_ended(jobs: Jobs, job: Job, state: str, log: str) -> dict[str, str]:
+def why_ended(jobs: Jobs, job: CommandJob, state: str, log: str) -> dict[str, str]:
     """Returns why a command came to nothing, and what to do: its own words where it had any."""
     said = said_error(log)
-    if said is not None and state in ("refused", "failed"):
+    if said is not None and state in ("refused", "failed", "gone"):
         return said | {"next_step": for_the_page(said.get("next_step", ""))}
     noun, step = NOUNS[job.kind], GOES_ON if job.kind == "train" else STARTS_ANEW
     if state == "stopped":

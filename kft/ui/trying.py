@@ -53,6 +53,8 @@ class Trial:
                 expected=f"at most {LONGEST:,}",
                 next_step="shorten it, or type: kft predict RUN FILE",
             )
+        if self._model(run).reading.task.reads.files:  # it would take the text for the path of a file
+            raise DataError("this model reads images", received="a text", next_step="choose an image")
         given = tuple(texts) if len(texts) == 2 else texts[0]
         return self._answer(run, given)
 
@@ -87,7 +89,8 @@ class Trial:
                 next_step="wait until it is done, or go on with it under “Train”",
             )
         key = run, folder.metrics.stat().st_mtime
-        if self._held is None or self._held[0] != key:
-            self._held = None
-            self._held = key, load(place_of(self._root, run).relative_to(self._root))
-        return self._held[1]
+        held = self._held  # forgotten by another thread, it is still what answers this one
+        if held is None or held[0] != key:
+            self._held = held = None
+            self._held = held = key, load(place_of(self._root, run).relative_to(self._root))
+        return held[1]

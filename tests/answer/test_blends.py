@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from kft.answer.decide import Temperature
-from kft.answer.fitted import Judged, fit_answers
+from kft.answer.fitted import CalibrationData, fit_answers
 from kft.features.views.blend import Folding, fit_blend
-from kft.features.views.view import Goal, Lesson, Seen
+from kft.features.views.view import Goal, Lesson, ViewInput
 from kft.recipe.evaluation import EvaluateSpec
 from kft.tasks.decode import softmax
 
@@ -18,7 +18,7 @@ def world(rng, rows):
     """Classes that overlap, so that some answers have to be wrong."""
     targets = rng.integers(0, CLASSES, rows)
     centres = 2.2 * np.eye(CLASSES, WIDTH)
-    return Seen((centres[targets] + rng.normal(size=(rows, WIDTH))).astype(np.float32)), targets
+    return ViewInput((centres[targets] + rng.normal(size=(rows, WIDTH))).astype(np.float32)), targets
 
 
 def one_resample(seed):
@@ -33,7 +33,7 @@ def one_resample(seed):
     out_of_fold = softmax(found.out_of_fold)
     answers = softmax(found.blend.outputs(seen.take(np.arange(TRAIN, TRAIN + VALID))))
     answers[~held] = out_of_fold[TRAIN:]  # as kft/api/scoring.py does: what it learned from counts out of fold
-    valid = Judged(targets[TRAIN:], answers, None, held, None, more=(targets[:TRAIN], out_of_fold[:TRAIN]))
+    valid = CalibrationData(targets[TRAIN:], answers, None, held, None, more=(targets[:TRAIN], out_of_fold[:TRAIN]))
     spec = EvaluateSpec.model_validate({"abstain_at": {"error": ERROR, "confidence": CONFIDENCE}})
     fitted = fit_answers(spec, valid, [str(label) for label in range(CLASSES)], seed)
     assert fitted.given.temperature != Temperature()

@@ -8,7 +8,7 @@ import pytest
 
 import kft
 from kft.answer.load import load_artifact, read_run
-from kft.answer.write import Asking, make_writer, writer_on
+from kft.answer.write import SamplingParams, make_writer, writer_on
 from kft.errors import DataError, ModelError, RecipeError, UsageError
 from kft.model.language import next_token_logits
 from kft.model.prompts import PromptReader
@@ -52,7 +52,9 @@ def test_nothing_else_is_written_and_each_of_them_can_be(backbone, reader, write
     assert not {each.text for each in free} & set(CHOICES)  # nothing was learned
     found = writer.write(prompts)
     assert {each.text for each in found} <= set(CHOICES) and {each.finish for each in found} == {"end"}
-    drawn = [each.text for seed in range(4) for each in writer.write(prompts, Asking(temperature=50, seed=seed))]
+    drawn = [
+        each.text for seed in range(4) for each in writer.write(prompts, SamplingParams(temperature=50, seed=seed))
+    ]
     assert set(drawn) == set(CHOICES)  # a choice may begin another one
     *_, streamed = writer.stream(prompts[0])
     assert (streamed.text, streamed.finish) == (found[0].text, "end")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kft.answer.decide import Decisions
-from kft.answer.fitted import Fitted, Judged, fit_answers, read_fitted, write_fitted
+from kft.answer.fitted import CalibrationData, FittedDecisions, fit_answers, read_fitted, write_fitted
 from kft.recipe.evaluation import EvaluateSpec
 from kft.records.rules import CostRule, PrecisionRule, Promise
 from kft.records.run_folder import RunFolder
@@ -22,7 +22,7 @@ def drawn(n, rng):
 
 def fit(n, rng, known):
     targets, answers, vectors = drawn(n, rng)
-    valid = Judged(targets, answers, None, np.arange(n) % 2 == 0, None, vectors, known)
+    valid = CalibrationData(targets, answers, None, np.arange(n) % 2 == 0, None, vectors, known)
     return fit_answers(ASKED, valid, ("no", "yes"), seed=0).given
 
 
@@ -61,7 +61,7 @@ def test_what_is_foreign_is_withheld_however_sure_the_answer():
 )
 def test_files_bring_back_what_was_fitted(tmp_path, rule):
     scope = fit(1200, np.random.default_rng(3), drawn(50, np.random.default_rng(4))[2]).scope
-    written = Fitted(Decisions(rule=rule, scope=scope))
+    written = FittedDecisions(Decisions(rule=rule, scope=scope))
     write_fitted(RunFolder(tmp_path), written, "hash")
     found = read_fitted(RunFolder(tmp_path), "hash")
     assert found == written
@@ -69,10 +69,10 @@ def test_files_bring_back_what_was_fitted(tmp_path, rule):
 
 
 def test_files_of_a_run_without_either_are_read_as_before(tmp_path):
-    write_fitted(RunFolder(tmp_path), Fitted(), "hash")
-    assert read_fitted(RunFolder(tmp_path), "hash") == Fitted() and not RunFolder(tmp_path).scope.exists()
+    write_fitted(RunFolder(tmp_path), FittedDecisions(), "hash")
+    assert read_fitted(RunFolder(tmp_path), "hash") == FittedDecisions() and not RunFolder(tmp_path).scope.exists()
 
 
 def test_what_was_fitted_for_another_checkpoint_is_not_taken(tmp_path):
-    write_fitted(RunFolder(tmp_path), Fitted(), "hash")
+    write_fitted(RunFolder(tmp_path), FittedDecisions(), "hash")
     assert read_fitted(RunFolder(tmp_path), "another") is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kft.answer.decide import Decisions
-from kft.answer.fitted import Fitted, Judged, fit_numbers, is_fitted, read_fitted, write_fitted
+from kft.answer.fitted import CalibrationData, FittedDecisions, fit_numbers, is_fitted, read_fitted, write_fitted
 from kft.answer.interval import fewest_errors, fit_interval
 from kft.evaluate.certainty import judge_interval
 from kft.recipe.evaluation import EvaluateSpec, IntervalSpec
@@ -106,7 +106,7 @@ def test_only_what_was_set_aside_decides_and_one_of_each_group_and_nothing_forei
     answers, targets = drawn(400, rng)
     asked = EvaluateSpec.model_validate({"interval": {"coverage": 0.9}, "out_of_scope": {"keep": 0.9}})
     vectors = np.stack([np.ones(400), rng.normal(0, 0.3, 400)], axis=1)
-    valid = Judged(targets, answers, None, held(400), None, vectors, vectors[:50])
+    valid = CalibrationData(targets, answers, None, held(400), None, vectors, vectors[:50])
     fitted = fit_numbers(asked, valid, (), seed=0)
     rule, scope = fitted.given.interval, fitted.given.scope
     flagged = scope.flags(vectors, None)
@@ -117,7 +117,7 @@ def test_only_what_was_set_aside_decides_and_one_of_each_group_and_nothing_forei
     alone = fit_numbers(EvaluateSpec(interval=asked.interval), replace(valid, groups=groups), (), seed=0)
     assert alone.given.interval.n == 100 and alone.given.scope is None  # two rows of each group were set aside
     write_fitted(RunFolder(tmp_path), fitted, "hash")
-    assert read_fitted(RunFolder(tmp_path), "hash") == fitted != Fitted()
+    assert read_fitted(RunFolder(tmp_path), "hash") == fitted != FittedDecisions()
     assert is_fitted("number", EvaluateSpec(interval=asked.interval)) and not is_fitted("number", EvaluateSpec())
 
 

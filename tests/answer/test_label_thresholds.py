@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kft.answer.decide import Decisions
-from kft.answer.fitted import FITS, Fitted, Judged, is_fitted, read_fitted, write_fitted
+from kft.answer.fitted import FITS, CalibrationData, FittedDecisions, is_fitted, read_fitted, write_fitted
 from kft.answer.label_thresholds import EDGE, FEWEST, choose_thresholds
 from kft.evaluate.evaluate import Scored, calibrated, score
 from kft.evaluate.files import write_evaluation
@@ -96,10 +96,12 @@ def test_files_bring_them_back_and_only_where_they_are_asked_for(tmp_path):
     truth, answers = drawn()
     asked = EvaluateSpec.model_validate({"label_thresholds": "f1"})
     more = (truth[:100], answers[:100])
-    fitted = FITS["set"](asked, Judged(truth, answers, None, np.zeros(400, bool), None, more=more), ("a", "b", "c"), 0)
+    fitted = FITS["set"](
+        asked, CalibrationData(truth, answers, None, np.zeros(400, bool), None, more=more), ("a", "b", "c"), 0
+    )
     assert fitted.given.labels.n == 500
     write_fitted(RunFolder(tmp_path), fitted, "hash")
-    assert read_fitted(RunFolder(tmp_path), "hash") == fitted != Fitted()
+    assert read_fitted(RunFolder(tmp_path), "hash") == fitted != FittedDecisions()
     assert is_fitted("set", asked) and not is_fitted("set", EvaluateSpec()) and not is_fitted("documents", asked)
     assert is_fitted("class", EvaluateSpec())
 

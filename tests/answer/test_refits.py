@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kft.answer.decide import Temperature
-from kft.answer.fitted import Judged, fit_answers
+from kft.answer.fitted import CalibrationData, fit_answers
 from kft.features.probe import ProbeRows, solve_at, solve_probe
 from kft.recipe.evaluation import EvaluateSpec
 from kft.tasks.decode import softmax
@@ -35,7 +35,7 @@ def one_resample(seed):
     before = softmax(valid @ first.kernel + first.bias)
     answers[~held] = before[~held]  # as kft/api/scoring.py does: of what it learned from, what was said before counts
     spec = EvaluateSpec.model_validate({"abstain_at": {"error": ERROR, "confidence": CONFIDENCE}})
-    judged = Judged(targets[TRAIN:], answers, None, held, None)
+    judged = CalibrationData(targets[TRAIN:], answers, None, held, None)
     fitted = fit_answers(spec, judged, [str(label) for label in range(CLASSES)], seed)
     assert fitted.given.temperature != Temperature()
     new, right = world(rng, TRUTH)

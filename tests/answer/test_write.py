@@ -11,9 +11,9 @@ import pytest
 
 import kft
 from kft.answer.decide import Decisions
-from kft.answer.fitted import Fitted, write_fitted
+from kft.answer.fitted import FittedDecisions, write_fitted
 from kft.answer.load import load_artifact, read_run
-from kft.answer.write import Asking, choose, make_writer
+from kft.answer.write import SamplingParams, choose, make_writer
 from kft.api.generating import load_generator
 from kft.api.predicting import predict_file
 from kft.cli.main import run as run_cli
@@ -64,9 +64,9 @@ def without_cache(artifact, prompt, tokens):
 
 @pytest.mark.slow
 def test_a_text_is_that_of_reading_everything_anew_alone_and_among_others(artifact, writer):
-    found = writer.write(PROMPTS, Asking(max_tokens=10))
+    found = writer.write(PROMPTS, SamplingParams(max_tokens=10))
     assert [each.text for each in found] == [without_cache(artifact, prompt, 10) for prompt in PROMPTS]
-    assert [each.text for each in make_writer(artifact).write(PROMPTS, Asking(max_tokens=10))] == [
+    assert [each.text for each in make_writer(artifact).write(PROMPTS, SamplingParams(max_tokens=10))] == [
         each.text for each in found
     ]
     assert [(each.prompt_tokens, each.cut) for each in found] == [(14, False), (2, False), (32, True)]
@@ -75,7 +75,7 @@ def test_a_text_is_that_of_reading_everything_anew_alone_and_among_others(artifa
 def test_nothing_is_traced_again_for_another_request(writer):
     writer.write(["x"])
     before = [each.experimental_get_tracing_count() for each in (writer._begin, writer._go_on, writer._weigh)]
-    writer.write(PROMPTS, Asking(max_tokens=3, temperature=1.0))
+    writer.write(PROMPTS, SamplingParams(max_tokens=3, temperature=1.0))
     traced = [each.experimental_get_tracing_count() for each in (writer._begin, writer._go_on, writer._weigh)]
     assert traced == before == [1, 1, 1]
 
@@ -91,14 +91,14 @@ def test_what_was_evaluated_is_what_the_loaded_run_writes(run, writer):
 
 def test_draws_follow_the_seed_and_stops_are_no_part_of_a_text(writer):
     first, again, other = (
-        writer.write(["red"], Asking(max_tokens=12, temperature=1.5, seed=seed))[0] for seed in (1, 1, 2)
+        writer.write(["red"], SamplingParams(max_tokens=12, temperature=1.5, seed=seed))[0] for seed in (1, 1, 2)
     )
     assert first == again and first.text != other.text
-    whole = writer.write(["red"], Asking(max_tokens=12))[0]
+    whole = writer.write(["red"], SamplingParams(max_tokens=12))[0]
     stop = whole.text[2:4]
-    found = writer.write(["red"], Asking(max_tokens=12, stop=(stop,)))[0]
+    found = writer.write(["red"], SamplingParams(max_tokens=12, stop=(stop,)))[0]
     assert (found.text, found.finish) == (whole.text[: whole.text.index(stop)], "stop")
-    assert writer.write(["red"], Asking(max_tokens=3))[0].finish == "length"
+    assert writer.write(["red"], SamplingParams(max_tokens=3))[0].finish == "length"
 
 
 def test_confidence_is_what_the_model_gave_each_token_and_the_end(artifact, writer):
@@ -136,7 +136,7 @@ def test_what_is_not_sure_enough_is_withheld_in_every_door(run, artifact, writer
     folder = open_run(tmp_path / "run")
     rule = Promise(0.1, 0.95, float(np.median(sure)), 60, 50, 1)
     with sealing(folder, ("calibration.json",)):
-        write_fitted(folder, Fitted(Decisions(rule=rule)), artifact.checkpoint)
+        write_fitted(folder, FittedDecisions(Decisions(rule=rule)), artifact.checkpoint)
     withheld = [each < rule.threshold for each in sure]
     answers = kft.predict(folder.path, asked)
     assert [each.abstain for each in answers] == withheld and sum(withheld) == 2
@@ -162,12 +162,12 @@ def test_predict_writes_a_file_of_answers(run, writer, tmp_path):
 
 
 def test_a_stream_comes_to_the_same_text(run, writer):
-    *pieces, last = load_generator(run).stream("red old", Asking(max_tokens=12, stop=("zzz",)))
-    assert "".join(pieces) == last.text == writer.write(["red old"], Asking(max_tokens=12))[0].text
+    *pieces, last = load_generator(run).stream("red old", SamplingParams(max_tokens=12, stop=("zzz",)))
+    assert "".join(pieces) == last.text == writer.write(["red old"], SamplingParams(max_tokens=12))[0].text
 
 
 def test_one_text_that_stops_is_not_each_of_its_letters():
-    assert Asking(stop="ab").stop == ("ab",) == Asking(stop=["ab"]).stop
+    assert SamplingParams(stop="ab").stop == ("ab",) == SamplingParams(stop=["ab"]).stop
 
 
 def test_the_line_break_that_echo_adds_is_no_part_of_a_prompt(run, writer, monkeypatch, capsys):
@@ -178,7 +178,7 @@ def test_the_line_break_that_echo_adds_is_no_part_of_a_prompt(run, writer, monke
 
 def test_a_temperature_next_to_nothing_takes_the_likeliest():
     logits = np.array([1.0, 3.0, 2.0], np.float32)
-    assert {choose(logits, Asking(temperature=1e-320), np.random.default_rng(seed)) for seed in range(9)} == {1}
+    assert {choose(logits, SamplingParams(temperature=1e-320), np.random.default_rng(seed)) for seed in range(9)} == {1}
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_temperature_next_to_nothing_takes_the_likeliest():
 )
 def test_what_cannot_be_asked_is_refused(given, text):
     with pytest.raises(UsageError, match="cannot be written so") as caught:
-        Asking(**given)
+        SamplingParams(**given)
     assert text in str(caught.value)
 
 

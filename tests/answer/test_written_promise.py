@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from kft.answer.decide import Decisions
-from kft.answer.fitted import Judged, fit_written
+from kft.answer.fitted import CalibrationData, fit_written
 from kft.errors import RecipeError
-from kft.evaluate.evaluate import Beside, Scored, score, selection_of
+from kft.evaluate.evaluate import FurtherResults, Scored, score, selection_of
 from kft.evaluate.files import write_evaluation
 from kft.metrics.language import Spoken, confidences, right_answers, spoken
 from kft.recipe.evaluation import EvaluateSpec
@@ -38,7 +38,7 @@ def test_the_promise_holds_in_200_resamples():
     broken = promised = 0
     for draw in range(200):
         drawn = rng.integers(0, len(world), 600)
-        rule = fit_written(asked, Judged(truth[drawn], world[drawn], None, held, None), (), draw).given.rule
+        rule = fit_written(asked, CalibrationData(truth[drawn], world[drawn], None, held, None), (), draw).given.rule
         if rule.threshold is not None:
             promised += 1
             broken += (~right[sure >= rule.threshold]).mean() > 0.1
@@ -49,9 +49,11 @@ def test_what_is_not_answered_anyway_decides_nothing():
     truth, answers = written(600, np.random.default_rng(1))
     wrong = np.array([each.text == "no" for each in answers])
     asked, held = EvaluateSpec(abstain_at={"error": 0.1}), np.arange(600) % 2 == 0
-    without = fit_written(asked, Judged(truth, answers, None, held, None, declined=wrong), (), 0).given.rule
+    without = fit_written(asked, CalibrationData(truth, answers, None, held, None, declined=wrong), (), 0).given.rule
     assert without.threshold == 0 and without.errors == 0 and without.n == (held & ~wrong).sum()
-    none = fit_written(asked, Judged(truth, answers, None, held, None, declined=np.ones(600, bool)), (), 0).given.rule
+    none = fit_written(
+        asked, CalibrationData(truth, answers, None, held, None, declined=np.ones(600, bool)), (), 0
+    ).given.rule
     assert none.threshold is None and "0 rows, half of valid" in none.why
 
 
@@ -103,7 +105,9 @@ def test_what_is_withheld_stands_in_metrics_and_predictions(tmp_path):
     found = selection_of(given, decisions, "same")
     assert found.coverage.value == 0.5 and found.error.value == 0.5 and found.threshold == 0.5
     assert as_document(found)["right"] == "same" and [each.error for each in found.risk_coverage] == [0, 0, 1 / 3, 0.25]
-    result = score(given, split="test", shares=[], gates={"selective.error": "<= 0.4"}, beside=Beside(selective=found))
+    result = score(
+        given, split="test", shares=[], gates={"selective.error": "<= 0.4"}, beside=FurtherResults(selective=found)
+    )
     assert not result.gates["selective.error"].passed and result.selective == found
     write_evaluation(RunFolder(tmp_path), result, given, decisions)
     kept = (tmp_path / "predictions.csv").read_text().splitlines()

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import kft
-from kft.answer.write import Asking, Written
+from kft.answer.write import Completion, SamplingParams
 from kft.api.citing import NO_PROMISE, NO_ROOM, NOT_FOUND, NOT_GIVEN, UNTRAINED, ground
 from kft.api.generating import load_generator
 from kft.api.reading import load
@@ -75,14 +75,14 @@ def test_training_reads_what_writing_reads(recipe, generator):
 
 def test_an_answer_says_what_it_was_given_and_what_it_cites(generator):
     found = ground(generator, "old red hats", context=["Old red hats cost 7.", "Blue shoes."])
-    said = found.cite(Written("Hats cost 9 in Lima [2] [4].", "end", 9, 9, False))
+    said = found.cite(Completion("Hats cost 9 in Lima [2] [4].", "end", 9, 9, False))
     assert [(each.number, each.document, each.cited) for each in said.sources] == [
         (1, "given 1", False),
         (2, "given 2", True),
     ]
     assert said.unknown == (4,) and said.unsupported == ("9", "Lima") and not said.abstain
-    assert found.cite(Written("[1]", "end", 9, 9, False)).sources[0].cited
-    *_, last = generator.stream(found.prompt, Asking(max_tokens=3))
+    assert found.cite(Completion("[1]", "end", 9, 9, False)).sources[0].cited
+    *_, last = generator.stream(found.prompt, SamplingParams(max_tokens=3))
     assert found.cite(last).prompt_tokens == len("[1] Old red hats cost 7.\n[2] Blue shoes.\n\nold red hats\n")
 
 

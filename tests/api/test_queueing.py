@@ -91,9 +91,9 @@ def test_what_cannot_be_drawn_is_refused(artifact, rows, tmp_path):
 
 def test_images_are_named_such_that_they_are_found_from_anywhere(tmp_path):
     from kft.api.queueing import _table
-    from kft.data.inputs import Given
+    from kft.data.inputs import RawInputs
 
-    given = Given([tmp_path / "a" / "1.png", tmp_path / "a" / "2.png"], pd.DataFrame({"image": ["1.png", "2.png"]}))
+    given = RawInputs([tmp_path / "a" / "1.png", tmp_path / "a" / "2.png"], pd.DataFrame({"image": ["1.png", "2.png"]}))
     assert _table(given, np.array([1]), "image", files=True)["image"].tolist() == [str(tmp_path / "a" / "2.png")]
     assert _table(given, np.array([1]), "image", files=False)["image"].tolist() == ["2.png"]
 

@@ -20,6 +20,7 @@ def test_one_class_under_two_names_is_found():
     assert finding.details["pairs"][0]["like_a_coin"]
     assert finding.details["accuracy_merged"] > finding.details["accuracy"] + 0.05
     assert "'class 3' and 'class 4'" in finding.message and "join them" in finding.advice
+    assert "with 4 classes instead of 5 (always answering the largest of them: 0.2" in finding.advice
     assert set(finding.rows) == set(finding.details["pairs"][0]["examples"])
 
 
@@ -28,9 +29,12 @@ def test_classes_that_lie_apart_are_not_listed():
 
 
 def test_a_few_rows_prove_nothing():
-    probabilities = np.full((6, 3), 1 / 3) + np.array([[0, 0.01, 0]] * 3 + [[0.01, 0, 0]] * 3)
-    targets = np.array([0, 0, 1, 1, 2, 2])
-    assert all(pair.margin > 0 for pair in hard_pairs(probabilities, targets) if pair.error < 1)
+    """A class of three rows, none of them found, has an error of one half with an interval of no width."""
+    probabilities = np.repeat([[0.6, 0.3, 0.1], [0.6, 0.3, 0.1]], [40, 9], axis=0)
+    targets = np.repeat([0, 1], [40, 9])
+    assert hard_pairs(probabilities, targets) == []
+    more = hard_pairs(np.vstack([probabilities, probabilities[-1:]]), np.append(targets, 1))
+    assert [(pair.first, pair.second, pair.like_a_coin) for pair in more] == [(0, 1, True)]
 
 
 def test_joining_is_transitive():

@@ -90,7 +90,7 @@ def test_copies_with_two_labels():
     assert found.rows == ("train:241",) and found.severity == "note"
     assert found.details == {"label": ["mirror"], "other": ["train:1"], "other_label": ["kettle"], "similarity": [1.0]}
     assert found.message == (
-        "1 of 242 rows (0.4 %) has a copy with another label: train:241 says 'mirror', train:1 'kettle'."
+        "1 of 242 rows (0.4 %) says another label than an earlier copy: train:241 says 'mirror', train:1 'kettle'."
     )
     ids, labels = np.array(["a", "b"]), np.array([1.0, 1.2], dtype=object)
     assert not list(find_conflicts(ids, labels, as_pairs([(0, 1, 1.0)]), lambda one, other: abs(one - other) > 1))

@@ -28,6 +28,7 @@ def test_planted_flips_are_found_with_their_true_label():
     assert len(hits) / len(planted) > 0.9
     assert finding.severity == "warning"
     assert "contradicted by a probe that did not see them" in finding.message
+    assert finding.advice.startswith("Many of these may be right: the probe agrees with 9")
     suggested = dict(zip(finding.rows, finding.details["suggested"], strict=True))
     names = {f"train:{row}": f"class {targets[row]}" for row in range(700)}
     right = [suggested[row] == names[row] for row in hits if row in names]

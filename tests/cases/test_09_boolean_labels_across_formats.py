@@ -9,7 +9,7 @@ import kft
 from kft.api import reading
 from kft.data.examples import Columns
 from kft.data.inputs import load_labelled
-from kft.data.parts import Part
+from kft.data.parts import SourceTable
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
 from kft.tasks.registry import TASKS
@@ -42,7 +42,7 @@ def test_all_files_together_have_two_classes(files, kft_cli):
     code, out, err = kft_cli("check", "mixed.yaml", "--no-features", "--json")
     assert code in (0, 1), err  # 1: so few, so like rows are near-copies
     findings = json.loads(out)["findings"]
-    assert any("labels are read in one spelling" in each["message"].lower() for each in findings)
+    assert any("labels are read and answered in one spelling" in each["message"].lower() for each in findings)
     _, split = reading.load("mixed.yaml", (), None)
     assert split.labels == ("false", "true")
     with_frame = reading.load({"task": TASK.name, "data": {"train": "x"}}, (), {"train": FRAME})[1]
@@ -64,7 +64,7 @@ def test_a_test_of_another_format_has_the_labels_of_train(files, test):
             assert split.labels == ("false", "true") and len(split.test) == 60
     path = files / f"rows.{test}"
     examples, _, _ = load_labelled(
-        [Part(path, path)], DataSpec(train="a"), TASK, columns=Columns("text", "label"), labels=("false", "true")
+        [SourceTable(path, path)], DataSpec(train="a"), TASK, columns=Columns("text", "label"), labels=("false", "true")
     )
     assert sorted(set(examples.labels)) == ["false", "true"]
 
@@ -80,7 +80,11 @@ def test_labels_that_differ_by_more_are_refused_with_code_points(files):
     with pytest.raises(DataError, match=said):
         path = files / "b.csv"
         load_labelled(
-            [Part(path, path)], DataSpec(train="a"), TASK, columns=Columns("text", "label"), labels=("caf\u00e9 A", "x")
+            [SourceTable(path, path)],
+            DataSpec(train="a"),
+            TASK,
+            columns=Columns("text", "label"),
+            labels=("caf\u00e9 A", "x"),
         )
 
 

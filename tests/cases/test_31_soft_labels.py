@@ -14,7 +14,7 @@ from kft.compare.setting import Setting
 from kft.curate.corrections import Correction, apply_corrections
 from kft.curate.draft import DraftedBackbone, draft_recipe
 from kft.curate.look import look_at
-from kft.data.examples import Wanted
+from kft.data.examples import NamedColumns
 from kft.errors import DataError, RecipeError, RunError
 from kft.tasks.registry import TASKS
 from kft.train.checkpoint import load_checkpoint
@@ -192,7 +192,9 @@ def test_init_drafts_them(place):
     (folder / "drafted.yaml").write_text(text)
     assert reading.load(folder / "drafted.yaml", (), None)[1].train.shares is not None
     with pytest.raises(DataError):
-        look_at("votes.csv", base=folder, locate=lambda source, base: base / source, named=Wanted(label="rater_9"))
+        look_at(
+            "votes.csv", base=folder, locate=lambda source, base: base / source, named=NamedColumns(label="rater_9")
+        )
 
 
 def test_init_says_where_annotators_give_numbers(place):

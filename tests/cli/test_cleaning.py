@@ -106,11 +106,27 @@ def test_what_is_at_work_or_damaged_stays(folder):
     assert "the test split is not scored yet" in kft.find_leftovers(run.path).kept[str(run.path)]
 
 
+def test_a_run_that_links_lead_to_is_counted_once(folder):
+    (folder / "again").symlink_to("ended")
+    (folder.parent / "other").symlink_to("runs")
+    (spare,) = kft.find_leftovers(folder.parent).spare
+    before = files(folder / "ended")
+    (gone,) = kft.clean(folder).spare
+    after = files(folder / "ended")
+    assert gone.bytes == spare.bytes == sum(before.values()) - sum(after.values()) + after["cleaned.json"]
+
+
 def test_an_export_that_was_killed_goes_and_one_at_work_stays(tmp_path):
-    (tmp_path / "notes.tmp").mkdir()
+    for others in ("notes.tmp", ".mine.tmp", ".shipped.tmp"):
+        (tmp_path / others).mkdir()
+        (tmp_path / others / "kept").touch()
     with building(tmp_path / "shipped") as made:
         (made / "model.onnx").write_bytes(b"0" * 1000)
         assert kft.find_leftovers(tmp_path).spare == ()
-        shutil.copytree(made, tmp_path / ".killed.tmp")
+        shutil.copytree(made, tmp_path / "run" / ".killed.kft.tmp")
+    (tmp_path / "link").symlink_to("run")
     assert [(each.what, each.bytes) for each in kft.clean(tmp_path).spare] == [("an export that was killed", 1000)]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.tmp", "shipped"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *(".mine.tmp", ".shipped.tmp", "link", "notes.tmp", "run", "shipped")
+    ]
+    assert len(list(tmp_path.glob("*.tmp/kept"))) == 3, "what is called alike and is nobody's export stays as it is"

@@ -53,6 +53,21 @@ def test_two_are_set_side_by_side(folder, kft_cli):
     assert f"kft evaluate {folder}/first --against {folder}/second" in " ".join(out.split())
 
 
+def test_more_training_rows_leave_the_test_what_it_is(folder, kft_cli):
+    receipt = folder / "second" / "receipt.json"
+    said = json.loads(receipt.read_text())
+    receipt.write_text(json.dumps(said | {"split_hash": "0" * 64}))
+    path = folder / "second" / "splits.parquet"
+    rows = pd.read_parquet(path)
+    more = rows[rows["split"] == "train"].assign(id=lambda found: "more-" + found["id"])
+    pd.concat([rows, more]).to_parquet(path)
+    code, out, err = kft_cli("runs", folder / "first", folder / "second", "--json")
+    assert code == 0 and json.loads(out)["same_test"] is True, err
+    assert "other test rows" not in kft_cli("runs", folder / "first", folder / "second")[1]
+    rows[rows["split"] == "train"].to_parquet(path)
+    assert "scored on other test rows" in " ".join(kft_cli("runs", folder / "first", folder / "second")[1].split())
+
+
 def test_rows_of_the_same_numbers_that_hold_other_texts_are_told(folder, kft_cli):
     path = folder / "second" / "splits.parquet"
     rows = pd.read_parquet(path)
@@ -71,6 +86,8 @@ def test_two_make_a_page_that_shows_what_the_table_shows(folder, kft_cli, tmp_pa
     metrics = json.loads((folder / "first" / "metrics.json").read_text())["metrics"]
     assert f"{folder}/first" in page and "<td>data.split_seed</td><td>0</td><td>7</td>" in page
     assert f"<td>accuracy</td><td>{Estimate(**metrics['accuracy'])}</td>" in page
+    code, _, err = kft_cli("runs", folder / "first", folder / "second", "-o", "pair.html")
+    assert code == 2 and "the file already exists; it is not overwritten" in err
     for given in (("runs", folder, "-o", "pair.html"), ("runs", folder / "first", folder / "second", "-o", "pair.pdf")):
         code, _, err = kft_cli(*given)
         assert code == 2 and "a page shows two runs side by side" in err and "kft runs RUN RUN -o FILE.html" in err

@@ -9,7 +9,7 @@ import pytest
 
 import kft
 from kft.deploy.proof import prove
-from kft.deploy.standing import Reference, read_standing, read_trail
+from kft.deploy.standing import ShelfReference, read_standing, read_trail
 from kft.errors import UsageError
 from tests import forked
 from tests.deploy.keys import write_keys
@@ -186,7 +186,7 @@ def test_promote_killed_at_any_moment(halfway, tmp_path):
     for moment in range(1, moments + 1):
         shelf = Path(shutil.copytree(folder / "shelf", tmp_path / str(moment)))
         assert _killed_at(moment, shelf, *command).returncode == -9
-        to = Reference(str(shelf), "tickets")
+        to = ShelfReference(str(shelf), "tickets")
         standing, champion = read_standing(to), read_standing(to).aliases["champion"]
         seen.add(champion)
         assert [each.number for each in standing.versions] == list(range(1, champion + 1))
@@ -218,7 +218,7 @@ def test_promote_behind_a_url_killed_at_any_moment(halfway, tmp_path, monkeypatc
         assert (
             forked.run("tests.killed_at", moment, here, "promote", second, "tickets", "--shelf", shelf).returncode == -9
         )
-        to = Reference(shelf, "tickets")
+        to = ShelfReference(shelf, "tickets")
         champion = read_standing(to).aliases["champion"]
         assert [each.number for each in read_standing(to).versions] == list(range(1, champion + 1))
         assert [move.version for move in read_trail(to)] == list(range(1, champion + 1))
@@ -240,7 +240,7 @@ def test_rollback_killed_at_any_moment(halfway, tmp_path):
     for moment in range(1, moments + 1):
         shelf = Path(shutil.copytree(start, tmp_path / str(moment)))
         assert _killed_at(moment, shelf, "rollback", "tickets").returncode == -9
-        to = Reference(str(shelf), "tickets")
+        to = ShelfReference(str(shelf), "tickets")
         champion = read_standing(to).aliases["champion"]
         assert [move.version for move in read_trail(to)][2:] == ([] if champion == 2 else [1])
         if champion == 2:
@@ -258,7 +258,7 @@ def test_a_full_disk(halfway, tmp_path):
     assert full.returncode == 3 and "the disk is full" in full.stderr, full.stderr
     assert "choose another shelf with --shelf FOLDER" in full.stderr
     assert (shelf / "tickets" / "shelf.json").read_bytes() == before
-    assert kft.verify(f"{shelf}/tickets").problems == () and len(read_trail(Reference(str(shelf), "tickets"))) == 1
+    assert kft.verify(f"{shelf}/tickets").problems == () and len(read_trail(ShelfReference(str(shelf), "tickets"))) == 1
     assert kft.promote(second, "tickets", shelf=shelf).aliases == {"champion": 2}
     assert sorted(path.name for path in (shelf / "tickets").glob(".*")) == [".lock"]
 
@@ -274,7 +274,7 @@ def test_a_trail_that_cannot_be_written(halfway, tmp_path):
     trail.write_text(json.dumps(padded) + "\n")
     full = forked.run("tests.limited", "promote", second, "tickets", "--shelf", shelf)
     assert full.returncode == 3 and "the alias was moved, but trail.jsonl could not be written" in full.stderr
-    assert read_standing(Reference(str(shelf), "tickets")).aliases == {"champion": 2}
+    assert read_standing(ShelfReference(str(shelf), "tickets")).aliases == {"champion": 2}
     assert trail.read_text() == json.dumps(padded) + "\n"
     kft.rollback("tickets", shelf=shelf)
     assert [json.loads(each)["action"] for each in trail.read_text().splitlines()] == ["promote", "promote", "rollback"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kft.compare.grounds import Candidate
+from kft.compare.grounds import BackboneCandidate
 from kft.model.card import Card
 
 
@@ -18,5 +18,5 @@ from kft.model.card import Card
 )
 def test_languages_and_licence_come_from_the_catalog_or_else_from_the_folder(name, card, tmp_path):
     (tmp_path / "README.md").write_text("---\nlanguage: de\nlicense: mit\n---\n")
-    assert Candidate(name, name, random=False).about(tmp_path) == card
-    assert Candidate(f"{name}@random", name, random=True).about(tmp_path) == Card()
+    assert BackboneCandidate(name, name, random=False).about(tmp_path) == card
+    assert BackboneCandidate(f"{name}@random", name, random=True).about(tmp_path) == Card()

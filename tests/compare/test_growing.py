@@ -3,7 +3,7 @@
 import numpy as np
 
 from kft.compare.growing import label_curve, why_no_curve
-from kft.compare.setting import Judged, Setting
+from kft.compare.setting import OutOfFoldRows, Setting
 from kft.data.examples import Examples
 from kft.features.views.blend import Folding
 from kft.split.data_split import Selection
@@ -25,7 +25,7 @@ def setting_of(rows=ROWS, groups=None):
     setting = Setting(spec, Selection(train, valid, CLASSES, AnswerSpace(("no", "yes"))), Progress(quiet=True))
     folding = Folding(np.arange(rows) % 2, groups, 0)
     whole = np.arange(rows)
-    vars(setting)["judged"] = Judged(whole, folding.deal(whole), np.flatnonzero(parts[1]), folding)
+    vars(setting)["judged"] = OutOfFoldRows(whole, folding.deal(whole), np.flatnonzero(parts[1]), folding)
     return setting
 
 

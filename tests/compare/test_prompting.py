@@ -7,7 +7,7 @@ import pytest
 
 import kft
 from kft.compare.language_model import asked_identity
-from kft.compare.prompting import Asking, Manner, Scored, _minutes_each, too_long, unfit
+from kft.compare.prompting import LabelScores, Manner, PromptSetting, _minutes_each, too_long, unfit
 from kft.compare.prompts import Prompter, Shot, in_one_line, label_words, nearest_shots, shipped_templates
 from kft.compare.reading import read_comparison
 from kft.compare.saved import read_saved
@@ -76,7 +76,7 @@ def setting(decoder):
 
 def test_answers_are_the_likelihoods_of_whole_prompts(setting):
     """Fixed and retrieved examples, calibrated: as if each prompt were weighed by itself."""
-    asking, rows = Asking(setting), setting.split.valid.take(np.arange(3))
+    asking, rows = PromptSetting(setting), setting.split.valid.take(np.arange(3))
     vectors = setting.seen_of(setting.split.valid).vectors[:3]
     prompter = asking.prompter(PLAIN)
     for examples in ("fixed", "retrieved"):
@@ -92,7 +92,7 @@ def test_answers_are_the_likelihoods_of_whole_prompts(setting):
 
 
 def test_a_template_that_is_too_long_is_left_out_and_too_dear_is_said_by_size(setting):
-    asking = Asking(setting)
+    asking = PromptSetting(setting)
     with pytest.raises(ModelError) as error:
         asking.score(Manner(asking.manners[1].template, "none"), setting.split.valid, free=False)
     assert "longer than what the language model reads" in str(error.value)
@@ -111,14 +111,14 @@ def test_a_template_that_is_too_long_is_left_out_and_too_dear_is_said_by_size(se
 def test_calibration_divides_by_what_labels_get_without_a_text():
     sums = np.log([[0.6, 0.3], [0.5, 0.4]])
     free = np.log([[[0.8, 0.2], [0.6, 0.4]]])
-    found = Scored(sums, free, np.array([1, 2]), Work(0, 0, 0), 0)
+    found = LabelScores(sums, free, np.array([1, 2]), Work(0, 0, 0), 0)
     shares = np.exp(found.logits("sum", True))
     np.testing.assert_allclose(
         shares / shares.sum(1, keepdims=True), [[6 / 13, 7 / 13], [5 / 14.333333, 9.333333 / 14.333333]], rtol=1e-6
     )
     np.testing.assert_allclose(found.logits("sum", False), sums)
     np.testing.assert_allclose(found.logits("mean", False), sums / [1, 2])
-    far = Scored(sums, np.array([[[0.0, -2000.0], [0.0, -1800.0]]]), np.array([1, 2]), Work(0, 0, 0), 0)
+    far = LabelScores(sums, np.array([[[0.0, -2000.0], [0.0, -1800.0]]]), np.array([1, 2]), Work(0, 0, 0), 0)
     np.testing.assert_allclose(far.logits("sum", True)[:, 1] - sums[:, 1], [1800 + np.log(2)] * 2)
 
 

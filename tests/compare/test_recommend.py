@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kft.compare.choosing import Measured
-from kft.compare.grounds import Candidate, Grounds
+from kft.compare.grounds import BackboneCandidate, Grounds
 from kft.compare.recommend import judge
 from kft.data.examples import Examples
 from kft.records.choose import BackboneCost, TokenFacts
@@ -37,7 +37,9 @@ def measured(name, share, price=1.0, tokens=GOOD, seed=0):
     answers = np.where(wrong[:, None], np.eye(2)[1 - targets], np.eye(2)[targets]) * 0.8 + 0.1
     cost = BackboneCost(1.0, 2.0, 0, False, 1.0, 2.0, price * 1e9, 10, 40, 40)
     random = name.endswith("@random")
-    return Measured(Candidate(name, name.removesuffix("@random"), random), {"probe": answers}, {}, cost, tokens, "")
+    return Measured(
+        BackboneCandidate(name, name.removesuffix("@random"), random), {"probe": answers}, {}, cost, tokens, ""
+    )
 
 
 def verdict_of(*each, best="valid_accuracy"):

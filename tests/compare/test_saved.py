@@ -9,7 +9,7 @@ import pytest
 
 import kft
 from kft.answer.decide import Temperature
-from kft.compare.saved import UNFINISHED, Fitted, Saved, read_saved
+from kft.compare.saved import UNFINISHED, FittedApproach, Saved, read_saved
 from kft.errors import RunError
 from kft.records.compare import Cost, LabelCurve, Slope
 from kft.records.estimate import Estimate
@@ -27,7 +27,7 @@ def fitted(name="linear", retained=None, known=None):
     chosen = {"C": np.float64(3), "ngrams": 7}
     curve, slope = (CURVE, SLOPE) if retained else (None, None)
     fitted = Temperature(1.2, 2), known, 0.9, retained, curve, slope
-    return Fitted(name, answers, answers[:1], COST, "why", chosen, 2.5, *fitted)
+    return FittedApproach(name, answers, answers[:1], COST, "why", chosen, 2.5, *fitted)
 
 
 def test_what_is_kept_is_read_back(tmp_path):

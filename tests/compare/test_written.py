@@ -8,16 +8,16 @@ import pytest
 
 import kft
 from kft.answer.load import load_artifact, read_run
-from kft.answer.write import Asking, make_writer
+from kft.answer.write import SamplingParams, make_writer
 from kft.api import comparing
 from kft.api.reading import load
 from kft.compare.reading import read_comparison
-from kft.compare.saved import Fitted
+from kft.compare.saved import FittedApproach
 from kft.compare.verdict import Lead, Reached, decide
 from kft.compare.written_judging import metric_of, outcome_of
 from kft.compare.written_names import NAMES, names_of, refuse_unheeded
-from kft.compare.written_prompts import Form, fit_prompts, forms_of, nearest_by_words
-from kft.compare.written_setting import Given
+from kft.compare.written_prompts import PromptFormat, fit_prompts, forms_of, nearest_by_words
+from kft.compare.written_setting import WritingSetting
 from kft.compare.written_tuning import kind_of, phases_for
 from kft.errors import ModelError, RecipeError, RunError, UsageError
 from kft.model.prompts import PromptReader
@@ -86,13 +86,13 @@ def test_a_response_of_test_that_is_no_json_takes_nothing_from_what_valid_was_de
     rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
     parts = {"train": rows[:20], "valid": rows[20:30], "test": [*rows[30:], {**rows[0], "response": "none"}]}
     _, split = load(recipe, (), {name: pd.DataFrame(own) for name, own in parts.items()})
-    given = Given(
+    given = WritingSetting(
         split=split.without_test(),
         test=split.test,
         **dict.fromkeys(("spec", "progress", "budget", "backbone", "saved")),
     )
     said = {name: as_objects(['{"first": "red"}'] * len(parts[name])) for name in ("valid", "test")}
-    done = Fitted("majority", cost=None, forgetting_why="", chosen={}, seconds=1, **said)
+    done = FittedApproach("majority", cost=None, forgetting_why="", chosen={}, seconds=1, **said)
     found = outcome_of(given, split.test, done, done, 1)
     assert "json_valid" in found.valid and "json_valid" not in found.metrics  # of 11, one is no object
     assert 0 < found.metrics["slot_f1"].value < 1 and metric_of(given).name == "slot_f1"
@@ -113,7 +113,7 @@ def test_a_tuned_run_takes_the_place_of_training(recipe, folder):
     assert trained.approaches[0].metrics["token_f1"].value == pytest.approx(lora.metrics["token_f1"].value)
     with pytest.raises(UsageError, match="takes no approach's place"):
         kft.compare(recipe, approaches=["lora"], tuned=[run, run], run=folder / "twice", quiet=True)
-    assert len(make_writer(artifact).write(["red"], Asking(max_tokens=2))) == 1
+    assert len(make_writer(artifact).write(["red"], SamplingParams(max_tokens=2))) == 1
 
 
 @pytest.mark.slow
@@ -138,10 +138,10 @@ def test_with_passages_and_without_stand_side_by_side(recipe, folder):
 
 
 def test_a_prompt_is_written_and_ends_where_the_next_example_would_begin():
-    form = Form("plain", "Be brief.", "Q: ", "\nA:")
+    form = PromptFormat("plain", "Be brief.", "Q: ", "\nA:")
     assert form.text_of("c", [("a", "b")]) == "Be brief.\n\nQ: a\nA: b\n\nQ: c\nA:"
     assert form.end(["x"]) == "\n\n" and form.end(["x\n\ny"]) == "\n\nQ: "
-    assert Form("own", "", "", "\n").gap == "" and form.gap == " "
+    assert PromptFormat("own", "", "", "\n").gap == "" and form.gap == " "
 
 
 def test_forms_name_the_keys_of_responses_and_the_recipes_own_stands_first():
@@ -159,7 +159,7 @@ def test_forms_name_the_keys_of_responses_and_the_recipes_own_stands_first():
 
 def test_examples_give_way_and_a_prompt_that_is_too_long_is_refused(recipe):
     tokenizer = load_tokenizer(recipe.parent / "backbone", "gpt2")
-    reader, form = PromptReader(tokenizer, "{prompt}", 30, 8), Form("plain", "", "Q:", "\nA:")
+    reader, form = PromptReader(tokenizer, "{prompt}", 30, 8), PromptFormat("plain", "", "Q:", "\nA:")
     found = fit_prompts(form, ["abc", "de"], [[("f" * 9, "g"), ("h", "i")], []], reader)
     assert found.texts[0] == "Q:h\nA: i\n\nQ:abc\nA:" and found.shortened == 1
     assert found.tokens.tolist() == [len(text) for text in found.texts]

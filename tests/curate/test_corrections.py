@@ -137,7 +137,8 @@ def test_ratings_become_names_of_classes_where_a_class_is_given(tmp_path):
 def test_files_without_a_header_stay_so(tmp_path):
     (tmp_path / "rows.txt").write_text('1\tgood\tsays "fine"\n2\tbad\tbroke\n3\tbad\tawful\n')
     data = recipe(str(tmp_path / "rows.txt"), columns=["key", "label", "text"], id="key")
-    kft.apply_corrections(data, table(tmp_path, ("2", "drop")), tmp_path / "new.txt")
+    result = kft.apply_corrections(data, table(tmp_path, ("2", "drop")), tmp_path / "new.txt")
+    assert result.notes[0].endswith("and kft check again")  # ids are a column: no row number moves
     assert (tmp_path / "new.txt").read_text() == '1\tgood\tsays "fine"\n3\tbad\tawful\n'
 
 

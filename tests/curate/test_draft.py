@@ -12,7 +12,7 @@ from kft.api.drafting import draft
 from kft.assets import locate
 from kft.curate.draft import Lengths
 from kft.curate.proposals import propose
-from kft.data.examples import Columns, Wanted
+from kft.data.examples import Columns, NamedColumns
 from kft.recipe.schema import DataSpec
 from kft.recipe.training import default_phases
 from kft.split.data_split import load_split
@@ -111,7 +111,7 @@ def test_the_phases_that_are_drafted_are_those_that_run(tmp_path, drafted, rows,
     [
         (("question1", "question2", "label"), {}, ("question1", "question2")),
         (("premise", "hypothesis", "label"), {}, ("premise", "hypothesis")),
-        (("left", "right", "label"), {"named": Wanted("left", None, "right")}, ("left", "right")),
+        (("left", "right", "label"), {"named": NamedColumns("left", None, "right")}, ("left", "right")),
         (("question", "answer", "label"), {"task": "text-pairs"}, ("question", "answer")),
     ],
 )

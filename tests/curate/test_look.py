@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from kft.curate.look import look_at
-from kft.data.examples import Wanted
+from kft.data.examples import NamedColumns
 from kft.errors import DataError
 
 
@@ -34,16 +34,20 @@ def test_classes_of_texts(tmp_path):
 
 
 def test_a_guess_of_the_label_names_what_else_it_could_be(tmp_path):
-    cells = [f"some words number {n},{n % 2},{['ann', 'bob', 'eve'][n % 3]},2024-01-{n + 1:02}" for n in range(18)]
-    text = "body,is_reply,writer,day\n" + "\n".join(cells) + "\n"
+    cells = [
+        f"some words number {n},{n % 2},{['ann', 'bob', 'eve', ''][n % 4]},2024-01-{n + 1:02},{'late' if n < 2 else ''}"
+        for n in range(18)
+    ]
+    text = "body,is_reply,writer,day,spare\n" + "\n".join(cells) + "\n"
     found = look(tmp_path, text)
     assert (
         "'is_reply' is guessed to be the label, as it has the fewest different values (2): so could 'writer' (3): "
         in (found.warnings[-1])
     )
+    assert found.proposals.others == ("writer", "spare") and found.proposals.slices == ("writer",)
     said = dict(found.summary())
     assert said["time"].endswith("; not in force: data.time in the recipe tests on the newest")
-    sure = (look(tmp_path, text, named=Wanted(label="writer")), look(tmp_path, text.replace("is_reply", "label")))
+    sure = (look(tmp_path, text, named=NamedColumns(label="writer")), look(tmp_path, text.replace("is_reply", "label")))
     assert not any("guessed" in line for each in sure for line in each.warnings)
 
 

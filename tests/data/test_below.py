@@ -35,9 +35,7 @@ def test_files_that_are_not_read_are_told(inbox):
     )
     found = read(inbox, "text-classification")
     assert found.inputs == ["words"]
-    assert found.notes == (
-        "4 files are passed over, such as 2.jpg: documents end in " + ", ".join(DOCUMENTS.suffixes),
-    )
+    assert found.notes == ("4 files are passed over, such as 2.jpg: documents end in " + ", ".join(DOCUMENTS.suffixes),)
 
 
 def test_an_index_of_documents_tells_them_too(inbox):
@@ -58,7 +56,7 @@ def test_images_that_cannot_be_used_are_named(inbox):
 
 
 def test_a_file_of_another_kind_is_no_table_that_could_be_saved_as_csv(inbox):
-    with pytest.raises(DataError, match="files of the kind '.heic' are not read") as caught:
+    with pytest.raises(DataError, match=r"files of the kind '\.heic' are not read") as caught:
         read(inbox / "a" / "IMG_1.heic")
     assert "an image that ends in .jpg" in (caught.value.expected or "")
     assert caught.value.next_step == "convert it to JPEG or PNG"

@@ -9,7 +9,7 @@ from kft import assets
 from kft.data.dialects import Dialect
 from kft.data.examples import Columns
 from kft.data.inputs import load_labelled
-from kft.data.parts import Part
+from kft.data.parts import SourceTable
 from kft.data.reading import open_table, read_table
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -67,7 +67,7 @@ def test_a_file_to_be_scored_may_have_another_separator(tmp_path):
     path = written(tmp_path, "other.csv", "text;label\ngood, day;a\nbad day;b\n")
     spec, task = DataSpec(train="a.csv", separator=","), TASKS.get("text-classification")
     columns = Columns("text", "label")
-    examples, _, notes = load_labelled((Part(path, path),), spec, task, columns=columns, labels=("a", "b"))
+    examples, _, notes = load_labelled((SourceTable(path, path),), spec, task, columns=columns, labels=("a", "b"))
     assert list(examples.inputs) == ["good, day", "bad day"]
     assert "read       other.csv: columns are separated by ';', not by ',' as in training" in notes
 
@@ -151,14 +151,14 @@ def test_numbers_that_can_be_two_are_refused(tmp_path, kft_cli):
 
 def test_corrected_tables_keep_the_separator_of_the_recipe(tmp_path):
     from kft.curate.rewriting import Edit, write_rows
-    from kft.data.parts import Part
+    from kft.data.parts import SourceTable
     from kft.data.tables import Rows
     from kft.recipe.schema import DataSpec
 
     path = written(tmp_path, "a.csv", "text;label\na, b;x\nc;y\n")
     spec = DataSpec(train="a.csv", separator=";")
     rows = Rows("a.csv", read_table(path, separator=";"))
-    write_rows(Part(path, path), rows, tmp_path / "b.csv", spec, Edit([0, 1], {1: {"label": "z"}}))
+    write_rows(SourceTable(path, path), rows, tmp_path / "b.csv", spec, Edit([0, 1], {1: {"label": "z"}}))
     assert (tmp_path / "b.csv").read_text() == "text;label\na, b;x\nc;z\n"
     assert read_table(tmp_path / "b.csv", separator=";").label.tolist() == ["x", "z"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kft.api.answering import Reading
+from kft.api.answering import InputSpec
 from kft.api.reading import load
 from kft.data.dialogues import PROMPT, RESPONSE, open_dialogues, read_questions
 from kft.errors import DataError
@@ -88,7 +88,7 @@ def test_malformed_rows_stop_or_are_left_out_and_listed(tmp_path):
 
 
 def test_a_table_of_chats_is_asked_for_what_comes_next_or_for_the_answer_it_has(tmp_path):
-    reading = Reading(TASKS.get("causal-lm"), SPEC, "prompt", None)
+    reading = InputSpec(TASKS.get("causal-lm"), SPEC, "prompt", None)
     table = tmp_path / "a.jsonl"
     table.write_text("".join(json.dumps({"chat": each, "n": 1}) + "\n" for each in (GOOD, GOOD[:-1], GOOD[:1])))
     given = reading.of_table(table, unusable="keep")

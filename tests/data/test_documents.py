@@ -7,7 +7,7 @@ import pytest
 
 from kft.data.below import files_below
 from kft.data.documents import DOCUMENTS, holds_documents, open_documents, read_document, read_documents
-from kft.data.parts import Part, name_parts, parts_to_examples, read_parts
+from kft.data.parts import SourceTable, name_parts, parts_to_examples, read_parts
 from kft.data.tables import read_source
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -115,7 +115,7 @@ def test_a_pdf_of_500_pages(tmp_path):
 
 
 def examples_of(source: Path, spec: DataSpec):
-    parts = (Part(source, source),)
+    parts = (SourceTable(source, source),)
     sources = read_sources(spec, task=TEXTS, base=source.parent, locate=lambda name, base: base / name)
     rows = read_parts(parts, name_parts(parts), spec, task=TEXTS, base=source.parent)
     return parts_to_examples(rows, spec, task=TEXTS, columns=sources.columns)

@@ -5,7 +5,7 @@ import pytest
 
 from kft.assets import locate
 from kft.data.inputs import as_inputs, read_inputs
-from kft.data.parts import SOURCES, Part, SourceKind
+from kft.data.parts import SOURCES, SourceKind, SourceTable
 from kft.data.reading import read_table
 from kft.errors import DataError, RecipeError
 from kft.recipe.schema import DataSpec
@@ -178,7 +178,7 @@ def test_a_kind_of_source_of_ones_own_is_one_function_and_one_line(tmp_path, mon
     """What docs/data.md says of sources."""
 
     def open_made(source, base):
-        return [Part(base / source.removeprefix("made:"), rows(20))]
+        return [SourceTable(base / source.removeprefix("made:"), rows(20))]
 
     kinds = dict(SOURCES._entries, made=SourceKind(lambda source, base: source.startswith("made:"), open_made))
     monkeypatch.setattr(SOURCES, "_entries", kinds)

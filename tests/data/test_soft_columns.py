@@ -69,7 +69,7 @@ def test_votes_of_annotators():
     assert split.labels == ("bad", "good", "odd") and split.columns.holds == "votes"
     assert found[0] == ("good", [0.0, 0.6667, 0.3333], 3) and found[1] == ("bad", [1.0, 0.0, 0.0], 1)
     assert "votes of train: 2 a row, of 3 annotators" in split.notes
-    assert any("labels are read in one spelling" in note for note in split.notes)
+    assert any("labels are read and answered in one spelling" in note for note in split.notes)
     assert any(note.startswith("'odd': of no training row the largest share") for note in split.notes)
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from kft.data.columns import guess_columns
-from kft.data.examples import Columns, RejectedRow, Wanted
+from kft.data.examples import Columns, NamedColumns, RejectedRow
 from kft.data.tables import Rows, refuse_rejected, to_examples
 from kft.errors import DataError
 from kft.recipe.schema import DataSpec
@@ -23,7 +23,7 @@ def examples_of(frame, columns=COLUMNS, **spec):
 
 
 def columns_of(frame, where="", besides=(), **named):
-    return guess_columns(pd.DataFrame(frame), Wanted(**named), where=where, besides=besides, task=TASK)
+    return guess_columns(pd.DataFrame(frame), NamedColumns(**named), where=where, besides=besides, task=TASK)
 
 
 def refused(call, *args, **options):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import kft
-from kft.deploy.standing import Reference
+from kft.deploy.standing import ShelfReference
 from tests import tiny
 from tests.deploy.made import write_artifact
 
@@ -51,10 +51,10 @@ def shipped(shipped_run, tmp_path_factory):
 def to(request, tmp_path, monkeypatch):
     """A name on a shelf; memory:// stands for gs://, file:// for a store that has folders."""
     if request.param == "disk":
-        return Reference(str(tmp_path / "shelf"), "tickets")
+        return ShelfReference(str(tmp_path / "shelf"), "tickets")
     monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
     place = f"memory://{tmp_path.name}" if request.param == "url" else tmp_path.as_uri()
-    return Reference(f"{place}/shelf", "tickets")
+    return ShelfReference(f"{place}/shelf", "tickets")
 
 
 @pytest.fixture

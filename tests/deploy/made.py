@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from kft.deploy.lookup import resolve
-from kft.deploy.standing import Reference
-from kft.records.shipped import About, Parity, Reading, write_about
+from kft.deploy.standing import ShelfReference
+from kft.records.shipped import About, Parity, Preprocessing, write_about
 from tests.records.made import RECEIPT
 
 FILES = {
@@ -30,7 +30,7 @@ ABOUT = About(
     model="model.onnx",
     inputs=("token_ids",),
     outputs=("probabilities",),
-    reader=Reading("text", 24),
+    reader=Preprocessing("text", 24),
     packages=("numpy>=2,<3",),
     checkpoint="e" * 64,
     calibration=None,
@@ -60,6 +60,6 @@ def vouch(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def at(to: Reference, pick: str | int = "champion") -> Path:
+def at(to: ShelfReference, pick: str | int = "champion") -> Path:
     """The folder of a version that stands on a shelf."""
     return resolve(f"{to.shelf}/{to.name}@{pick}")

@@ -18,10 +18,10 @@ from safetensors.numpy import load_file, save_file
 from starlette.testclient import TestClient
 
 import kft
-from kft.answer.write import Asking
+from kft.answer.write import SamplingParams
 from kft.api import serving
 from kft.api.generating import load_generator
-from kft.deploy.export_language import Said, _require_fits, hold_said
+from kft.deploy.export_language import ReferenceCompletion, _require_fits, hold_said
 from kft.deploy.formats.language import LANGUAGE_FORMATS
 from kft.deploy.writing import open_adapters, open_writing, read_settings, write_settings
 from kft.errors import KftError, ModelError, ParityError, UsageError
@@ -43,7 +43,7 @@ from tests import decoder
 from tests.waiting import wait_until
 
 PROMPTS = ["red old new 3", "big blue green 4", "old"]
-SHORT = Asking(max_tokens=8)
+SHORT = SamplingParams(max_tokens=8)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_what_computes_in_fewer_bits_is_refused_but_for_its_adapters():
 def test_each_step_that_differs_is_named():
     ids = np.arange(3)
     asked = np.array([[4, 5]])
-    one = Said("a", "a.", ids, ids, np.array([4]), None, asked, np.array([[2.0, 1.0]]), np.array([2.3]))
+    one = ReferenceCompletion("a", "a.", ids, ids, np.array([4]), None, asked, np.array([[2.0, 1.0]]), np.array([2.3]))
     same = {"read": [0, 1, 2], "said": [4], "text": "x", "logits": [[2.0, 1.0]], "total": [2.3]}
     for change, step in (({"read": [0, 1]}, "tokens"), ({"logits": [[2.0, 1.1]]}, "logits"), ({"said": [5]}, "text")):
         one = replace(one, written=type("W", (), {"text": "x", "cut": False})())
@@ -206,7 +206,7 @@ def test_a_chat_and_a_completion_are_answered_whole(client, said):
 
 
 def test_a_draw_is_that_of_the_command_and_a_stop_ends_it(client, run):
-    asking = Asking(max_tokens=8, temperature=1.3, top_p=0.9, seed=5)
+    asking = SamplingParams(max_tokens=8, temperature=1.3, top_p=0.9, seed=5)
     whole = load_generator(run).write(PROMPTS[:1], asking)[0].text
     given = {"temperature": 1.3, "top_p": 0.9, "seed": 5}
     assert chat(client, **given).json()["choices"][0]["message"]["content"] == whole

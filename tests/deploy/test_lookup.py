@@ -9,7 +9,7 @@ import pytest
 from kft.data.remote import remote_root
 from kft.deploy.lookup import artifact_of, resolve
 from kft.deploy.shelf import Wish, promote, rollback
-from kft.deploy.standing import Reference
+from kft.deploy.standing import ShelfReference
 from kft.errors import RunError, UsageError
 from tests.deploy.made import at
 
@@ -24,7 +24,7 @@ def test_what_is_not_there_is_named(to, made):
         resolve(f"{to.shelf}/ticket")
     assert caught.value.received == "tickets"
     with pytest.raises(RunError, match="neither an artifact nor a name on a shelf: "):
-        rollback(Reference(f"{to.shelf}-2", "tickets"))
+        rollback(ShelfReference(f"{to.shelf}-2", "tickets"))
 
 
 @pytest.mark.parametrize("named", ["table.csv", "table.csv/x"])
@@ -67,7 +67,7 @@ def test_an_artifact_behind_a_url(made, tmp_path, monkeypatch):
 
 def test_behind_a_url_a_version_is_fetched_once(made, tmp_path, monkeypatch):
     monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
-    to = Reference(f"memory://{tmp_path.name}/shelf", "tickets")
+    to = ShelfReference(f"memory://{tmp_path.name}/shelf", "tickets")
     promote(made[0], to, Wish())
     folder = at(to)
     store = fsspec.filesystem("memory")

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 import tf2onnx.optimizer as passes
 
-from kft.deploy.formats.format import Source
+from kft.deploy.formats.format import ExportInput
 from kft.deploy.formats.onnx import ONNX
 
 
@@ -20,7 +20,7 @@ def graph():
 
 
 def written(graph, path):
-    ONNX.write(Source(graph, None, ()), path)
+    ONNX.write(ExportInput(graph, None, ()), path)
     x = np.arange(12, dtype=np.float32).reshape(2, 6)
     (found,) = onnxruntime.InferenceSession(path).run(None, {"x": x})
     np.testing.assert_allclose(found, graph({"x": x}).numpy(), atol=1e-6)

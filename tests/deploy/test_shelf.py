@@ -12,7 +12,7 @@ import pytest
 from kft.deploy import holding, lookup, shelf
 from kft.deploy.shelf import Wish, promote, rollback
 from kft.deploy.signing import SIGNATURE, sign_files
-from kft.deploy.standing import Reference, names_on, read_standing, read_trail
+from kft.deploy.standing import ShelfReference, names_on, read_standing, read_trail
 from kft.errors import GateError, RunError, StorageError, UsageError
 from kft.records.metrics import GateResult
 from tests.deploy.keys import write_keys
@@ -99,7 +99,7 @@ def test_the_gate(to, made):
 def test_what_nobody_forced_is_no_way_around_the_gate(made, tmp_path, change, said):
     vouch(Path(made[0]), **change)
     with pytest.raises(GateError) as caught:
-        promote(made[0], Reference(str(tmp_path / "shelf"), "tickets"), Wish())
+        promote(made[0], ShelfReference(str(tmp_path / "shelf"), "tickets"), Wish())
     assert caught.value.received == said
 
 
@@ -114,7 +114,7 @@ def test_a_damaged_copy_does_not_pass_for_the_whole_one(to, made, tmp_path):
 
 
 def test_a_version_that_was_damaged_on_the_shelf(made, tmp_path):
-    to = Reference(str(tmp_path / "shelf"), "tickets")
+    to = ShelfReference(str(tmp_path / "shelf"), "tickets")
     promote(made[0], to, Wish())
     promote(made[1], to, Wish())
     (at(to, 1) / "card.md").write_text("x")
@@ -245,12 +245,12 @@ def test_an_artifact_that_changes_while_it_is_copied(to, made, monkeypatch):
 
 def _promote_each(seeds, shelf_, folder):
     for seed in seeds:
-        promote(f"{folder}/made-{seed}", Reference(shelf_, "tickets"), Wish())
+        promote(f"{folder}/made-{seed}", ShelfReference(shelf_, "tickets"), Wish())
     os._exit(0)
 
 
 def test_two_processes_at_once(made, tmp_path):
-    to = Reference(str(tmp_path / "shelf"), "tickets")
+    to = ShelfReference(str(tmp_path / "shelf"), "tickets")
     fork = multiprocessing.get_context("spawn")
     shares = ([0, 1, 2, 0, 1], [2, 3, 4, 3, 4])
     workers = [fork.Process(target=_promote_each, args=(share, to.shelf, str(tmp_path))) for share in shares]
@@ -270,7 +270,7 @@ def test_two_processes_at_once(made, tmp_path):
 
 def test_behind_a_url_a_process_waits_for_the_other(made, tmp_path, monkeypatch):
     monkeypatch.setenv("KFT_CACHE", str(tmp_path / "cache"))
-    to = Reference(f"memory://{tmp_path.name}/shelf", "tickets")
+    to = ShelfReference(f"memory://{tmp_path.name}/shelf", "tickets")
     promote(made[0], to, Wish())
     assert to.storage.create("lock.json", b'{"pid": 7, "host": "elsewhere"}')
     monkeypatch.setattr(holding, "WAIT_SECONDS", 0.05)
@@ -287,5 +287,5 @@ def test_behind_a_url_a_process_waits_for_the_other(made, tmp_path, monkeypatch)
 def test_a_shelf_that_cannot_be_written(made, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="a file cannot be written") as caught:
-        promote(made[0], Reference(str(tmp_path / "file"), "tickets"), Wish())
+        promote(made[0], ShelfReference(str(tmp_path / "file"), "tickets"), Wish())
     assert caught.value.next_step == "choose another shelf with --shelf FOLDER"

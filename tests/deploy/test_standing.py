@@ -2,7 +2,7 @@
 
 import pytest
 
-from kft.deploy.standing import Reference, names_on, parse_reference
+from kft.deploy.standing import ShelfReference, names_on, parse_reference
 from kft.errors import UsageError
 
 
@@ -19,7 +19,7 @@ from kft.errors import UsageError
     ],
 )
 def test_references(text, shelf_, name, pick):
-    assert parse_reference(text) == Reference(shelf_, name, pick)
+    assert parse_reference(text) == ShelfReference(shelf_, name, pick)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kft.evaluate.apart import Chosen, chosen_by, judge_valid
+from kft.evaluate.apart import SelectionResult, chosen_by, judge_valid
 from kft.metrics.classification import METRICS
 from kft.metrics.intervals import estimate
 from kft.metrics.regression import METRICS as NUMBERS
@@ -21,7 +21,9 @@ def judged(valid, n, right, *, groups=None, valid_groups=None, candidates=1, **d
     truth, answers = right_or_wrong(right)
     test = estimate(ACCURACY, truth, answers, groups=groups)
     spec = DataSpec.model_validate({"train": "train.csv"} | data)
-    return judge_valid(Chosen(valid, n, valid_groups, candidates), ACCURACY, test, (truth, answers, groups), spec)
+    return judge_valid(
+        SelectionResult(valid, n, valid_groups, candidates), ACCURACY, test, (truth, answers, groups), spec
+    )
 
 
 def test_photos_of_one_shelf_on_both_sides():
@@ -65,8 +67,8 @@ def test_of_errors_the_smaller_is_the_better():
     answers = truth + rng.normal(0, 0.5, 300)
     test = estimate(NUMBERS["mae"], truth, answers)
     spec = DataSpec(train="train.csv")
-    worse = judge_valid(Chosen(0.2, 150), NUMBERS["mae"], test, (truth, answers, None), spec)
-    alike = judge_valid(Chosen(0.4, 150), NUMBERS["mae"], test, (truth, answers, None), spec)
+    worse = judge_valid(SelectionResult(0.2, 150), NUMBERS["mae"], test, (truth, answers, None), spec)
+    alike = judge_valid(SelectionResult(0.4, 150), NUMBERS["mae"], test, (truth, answers, None), spec)
     assert worse.apart and worse.flatters and not alike.apart
 
 
@@ -82,7 +84,7 @@ def test_valid_is_read_off_the_history():
         EpochDone("probe", 0, 0, {"valid_accuracy": 0.8}, True),
         EpochDone("top", 1, 9, {"valid_accuracy": 0.9}, True),
     ]
-    assert chosen_by(epochs, "accuracy", 50, None) == Chosen(0.9, 50, None, 2)
+    assert chosen_by(epochs, "accuracy", 50, None) == SelectionResult(0.9, 50, None, 2)
     assert chosen_by(epochs, "mae", 50, None) is None and chosen_by([], "accuracy", 50, None) is None
 
 

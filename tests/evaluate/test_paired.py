@@ -3,11 +3,12 @@
 import csv
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binom
 
 from kft.errors import RunError, UsageError
-from kft.evaluate.paired import compare_answers, compare_runs, require_comparable
+from kft.evaluate.paired import compare_answers, compare_runs, other_inputs, require_comparable
 from kft.records.document import write_document
 from kft.records.run_folder import RunFolder
 from kft.tasks.registry import TASKS
@@ -29,6 +30,19 @@ def a_run(folder, rows, *, split="0" * 64, scored=True):
 def rows(predictions, targets="aabb"):
     pairs = enumerate(zip(targets, predictions, strict=True))
     return [(f"row-{n}", target, said, "0.9", "false") for n, (target, said) in pairs]
+
+
+def write_splits(run, test, train=""):
+    """Writes which rows, each a letter, were test and train."""
+    rows = [(name, part, name * 4) for part, names in (("test", test), ("train", train)) for name in names]
+    pd.DataFrame(rows, columns=["id", "split", "hash"]).to_parquet(run.splits)
+
+
+def test_runs_that_learned_from_other_rows_are_compared_on_the_same_test(tmp_path):
+    ours, theirs = a_run(tmp_path / "one", rows("aaba")), a_run(tmp_path / "two", rows("bbbb"), split="1" * 64)
+    write_splits(ours, "abcd", "xy"), write_splits(theirs, "abcd", "xyz")
+    require_comparable(ours, theirs, CLASSES)
+    assert other_inputs(ours, theirs) == ""
 
 
 def test_fixed_and_broken_are_named(tmp_path):
@@ -80,9 +94,13 @@ def test_written_answers_are_compared_by_their_fields(tmp_path):
 
 def test_what_cannot_be_compared_is_refused(tmp_path):
     ours = a_run(tmp_path / "one", rows("aabb"))
-    with pytest.raises(RunError, match="do not share a split") as error:
-        require_comparable(ours, a_run(tmp_path / "two", rows("aabb"), split="1" * 64), CLASSES)
-    assert "1111111111111111" in str(error.value) and "data.split_seed" in str(error.value)
+    two = a_run(tmp_path / "two", rows("aabb"), split="1" * 64)
+    for tested in ("", "abc", "abcde"):  # no such file: of an earlier kft, or damaged
+        if tested:
+            write_splits(ours, "abcd"), write_splits(two, tested)
+        with pytest.raises(RunError, match="were tested on other rows") as error:
+            require_comparable(ours, two, CLASSES)
+        assert "data.split_seed" in str(error.value)
     with pytest.raises(RunError, match="has not been evaluated") as error:
         require_comparable(ours, a_run(tmp_path / "three", [], scored=False), CLASSES)
     assert f"kft evaluate {tmp_path / 'three'}" in str(error.value)

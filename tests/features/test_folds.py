@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kft.features.folds import assign_folds, choose_strength, out_of_fold, project
 from kft.features.growth import grow
-from kft.features.probe import CONVERGED, LOSSES, Problem, certainty_of, minimise
+from kft.features.probe import CONVERGED, LOSSES, ProbeProblem, certainty_of, minimise
 from kft.tasks.decode import softmax
 from tests.features.problems import problem
 
@@ -38,7 +38,7 @@ def test_they_agree_with_an_exact_probe():
     data = project(features, targets, 4)  # fewer features than axes are kept: none is lost
     known = data.values[~held_out]
     chunks = [(np.arange(len(known)), known)]
-    minimised = Problem(chunks, targets[~held_out], np.ones(len(known)), LOSSES["softmax"])
+    minimised = ProbeProblem(chunks, targets[~held_out], np.ones(len(known)), LOSSES["softmax"])
     curvature = data.basis.curvature(certainty_of("softmax", 4), 0.1)
     exact = minimise(minimised, curvature, 0.1, np.zeros((data.values.shape[1] + 1, 4)), CONVERGED)
     expected = softmax(data.logits(np.flatnonzero(held_out), exact))

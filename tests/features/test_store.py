@@ -30,7 +30,7 @@ def shards(root):
 def stored(front, source, root, **options):
     """Stores, and returns the source with how many examples were computed for it."""
     counts = []
-    found = store.store_features(front, source, root, watch=store.Watch(counts.append), **options)
+    found = store.store_features(front, source, root, watch=store.FeatureProgress(counts.append), **options)
     return found, sum(counts[1:])
 
 
@@ -147,7 +147,7 @@ def test_a_kill_loses_one_shard_and_the_rest_comes_out_alike(tmp_path, monkeypat
             raise Kill
 
     with pytest.raises(Kill):
-        store.store_features(front, source, killed, watch=store.Watch(tick))
+        store.store_features(front, source, killed, watch=store.FeatureProgress(tick))
     assert len(shards(killed)) == 1 and not list(killed.rglob("*.tmp"))
     _, computed = stored(front, source, killed)
     assert computed == len(source) - 64

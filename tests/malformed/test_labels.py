@@ -9,8 +9,8 @@ import pytest
 from hypothesis import strategies as st
 
 from kft.data.columns import guess_columns
-from kft.data.examples import Wanted
-from kft.data.parts import Part, name_parts, parts_to_examples, read_parts
+from kft.data.examples import NamedColumns
+from kft.data.parts import SourceTable, name_parts, parts_to_examples, read_parts
 from kft.recipe.schema import DataSpec
 from kft.tasks.registry import TASKS
 from tests.malformed.surviving import HOW_MANY, survives
@@ -36,9 +36,9 @@ def read(folder, form, cells, task, **spec):
     elif form == "parquet":
         frame.to_parquet(path)
     made = DataSpec(train="rows", text="text", **({"label": "label"} | spec))
-    parts = (Part(path, frame if form == "frame" else path),)
+    parts = (SourceTable(path, frame if form == "frame" else path),)
     read = read_parts(parts, name_parts(parts), made, task=TASKS.get(task), base=folder)
-    columns = guess_columns(read[0].frame, Wanted("text", made.label_column), where="rows", task=TASKS.get(task))
+    columns = guess_columns(read[0].frame, NamedColumns("text", made.label_column), where="rows", task=TASKS.get(task))
     examples, rejected = parts_to_examples(read, made, task=TASKS.get(task), columns=columns)
     assert len(examples) + len(rejected) == len(frame) and all(row.reason for row in rejected)
     return dict(zip((int(name.rpartition(":")[2]) for name in examples.ids), examples.labels, strict=True))
@@ -127,10 +127,10 @@ def meet_cells(folder, fault):
     cells, task = fault
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps({"text": "some text", "label": cell}) + "\n" for cell in cells))
-    parts, spec, task = (Part(path, path),), DataSpec(train="a", text="text", label="label"), TASKS.get(task)
+    parts, spec, task = (SourceTable(path, path),), DataSpec(train="a", text="text", label="label"), TASKS.get(task)
     rows = read_parts(parts, name_parts(parts), spec, task=task, base=folder)
     examples, rejected = parts_to_examples(
-        rows, spec, task=task, columns=guess_columns(rows[0].frame, Wanted("text", "label"), where="a", task=task)
+        rows, spec, task=task, columns=guess_columns(rows[0].frame, NamedColumns("text", "label"), where="a", task=task)
     )
     assert len(examples) + len(rejected) == len(cells)
     for label in examples.labels:

@@ -6,7 +6,7 @@ import pytest
 
 from kft.errors import ModelError
 from kft.features.views.blend import Blend
-from kft.features.views.view import Seen
+from kft.features.views.view import ViewInput
 from kft.feed.batches import Ragged
 from kft.model.blend import blend_weights, with_blend
 from kft.model.blocks import find_blocks
@@ -25,7 +25,7 @@ def model_of_vectors() -> keras.Model:
     return keras.Model([vectors, tokens, mask], logits)
 
 
-def padded(seen: Seen, edge: int) -> list[np.ndarray]:
+def padded(seen: ViewInput, edge: int) -> list[np.ndarray]:
     assert seen.tokens is not None
     ids, mask = seen.tokens.pad(np.arange(len(seen)), edge)
     return [seen.vectors, ids, mask.astype(np.int32)]
@@ -44,7 +44,7 @@ def test_the_graph_answers_as_the_views_do(solver):
     graph = with_blend(model_of_vectors(), blend_weights(blend.arrays), solver)
     new = lesson(5, solver=solver).seen
     rows = [np.array([7, 7, 7, 11, 7, 11]), np.array([999_999]), *[new.tokens.row(at) for at in range(2, len(new))]]
-    new = Seen(new.vectors, Ragged.from_rows([row.astype(np.int32) for row in rows]))
+    new = ViewInput(new.vectors, Ragged.from_rows([row.astype(np.int32) for row in rows]))
     expected = blend.outputs(new)
     for edge in (8, 16):
         found = graph(padded(new, edge), training=False).numpy()
@@ -58,7 +58,7 @@ def test_large_token_ids_hash_alike_in_both():
     rng = np.random.default_rng(0)
     texts = [rng.integers(200_000, 262_144, 6).astype(np.int32) for _ in range(40)]
     given = lesson(rows=40)
-    given = type(given)(Seen(given.seen.vectors, Ragged.from_rows(texts)), given.targets, given.goal)
+    given = type(given)(ViewInput(given.seen.vectors, Ragged.from_rows(texts)), given.targets, given.goal)
     view = tokens.fit(given, tokens.STRENGTH)
     blend = Blend((view,), np.ones(1))
     graph = with_blend(model_of_vectors(), blend_weights(blend.arrays), "softmax")

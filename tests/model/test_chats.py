@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from kft.errors import ModelError
 from kft.model.chats import FOLDER, Chat, chat_of, find_chat
 from kft.model.language import TARGETS
-from kft.model.pieces import Part, Pieces
+from kft.model.pieces import Pieces, TextPiece
 from kft.model.prompts import PromptReader, prompt_reader
 from kft.model.token_rows import TextTokenizer
 from kft.recipe.schema import CHAT_TEMPLATES, OWN, ModelSpec
@@ -127,7 +127,9 @@ def test_a_marker_that_a_vocabulary_does_not_call_special_is_one_where_the_templ
     vocabulary = {"<unk>": 0, "<turn>": 1, **{letter: place for place, letter in enumerate("<turn>hi", 2)}}
     built = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>"))
     built.add_tokens(["<turn>"])
-    spelled = Pieces(TextTokenizer(built, 0), "<turn>{prompt}").spelled([[Part("<turn>"), Part("<turn>hi", True)]])
+    spelled = Pieces(TextTokenizer(built, 0), "<turn>{prompt}").spelled(
+        [[TextPiece("<turn>"), TextPiece("<turn>hi", True)]]
+    )
     letters = [vocabulary[letter] for letter in "<turn>hi"]
     assert spelled[0].ids.tolist() == [1, *letters]
 
@@ -138,7 +140,7 @@ def test_no_space_is_put_before_a_text_behind_a_token_of_control():
     built.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
     built.add_special_tokens(["<s>"])
     pieces = Pieces(TextTokenizer(built, 0), "<s>")
-    rows = [[Part("a"), Part("b", True)], [Part("<s>"), Part("b c", True)]]
+    rows = [[TextPiece("a"), TextPiece("b", True)], [TextPiece("<s>"), TextPiece("b c", True)]]
     expected = [built.encode(text, add_special_tokens=False).ids for text in ("ab", "<s>b c")]
     assert [each.ids.tolist() for each in pieces.spelled(rows)] == expected
 

@@ -5,11 +5,11 @@ import pytest
 
 import kft
 from kft.model.language import next_token_logits
-from kft.model.likelihood import Likelihood, Words, work_of
+from kft.model.likelihood import Continuations, Likelihood, work_of
 from tests.model.families import REFERENCES, load, write_folder
 from tests.model.gemma import write_gguf
 
-WORDS = Words(((3, 4, 5), (3, 4, 6), (3, 7), (8,)))
+WORDS = Continuations(((3, 4, 5), (3, 4, 6), (3, 7), (8,)))
 GROUPS = [
     [np.array(each, np.int32) for each in group]
     for group in (

@@ -10,7 +10,7 @@ from kft.errors import ModelError
 from kft.features.inference import make_inference, run_in_batches
 from kft.features.store import compute_features, make_front, store_features, store_folder
 from kft.features.views import tokens
-from kft.features.views.view import Goal, Lesson, Seen
+from kft.features.views.view import Goal, Lesson, ViewInput
 from kft.model.blend import DocumentTokens
 from kft.model.encode import make_reader
 from kft.model.window_layers import IntoWindows, OutOfWindows, WindowVectors
@@ -211,7 +211,7 @@ def test_a_blend_reads_the_words_of_the_whole_document_once(backbone, texts, poo
     for place, ids in enumerate(whole):  # as far as windows reach: 9 windows of 16
         assert read.source.texts.row(place)[:90].tolist() == ids[:90].tolist()
     rng = np.random.default_rng(0)
-    seen = Seen(np.zeros((len(texts), 1), np.float32), read.source.texts)
+    seen = ViewInput(np.zeros((len(texts), 1), np.float32), read.source.texts)
     view = tokens.fit(Lesson(seen, rng.integers(0, 3, len(texts)), Goal("softmax", 3)), 30.0)
     model = model_of(backbone, LONG[pooling])
     shape = {"size": 16, "most": 9, "sides": (1, 1), "overlap": 3}

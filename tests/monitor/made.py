@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kft.monitor.known import Known, principal
+from kft.monitor.known import KnownRows, principal
 from kft.monitor.reference import half, make_reference, vectors_kept
 from kft.monitor.seen import Seen
 
@@ -14,7 +14,7 @@ def made(rows=200, classes=3, width=8, seed=0):
     vectors = rng.normal(size=(rows, width)).astype(np.float32)
     mean, directions = principal(vectors[: min(rows, 50)])
     kept = vectors_kept(classes, width)
-    known = Known(rows, np.ones(32_768, np.uint32), True, half(vectors[:kept]), mean, directions)
+    known = KnownRows(rows, np.ones(32_768, np.uint32), True, half(vectors[:kept]), mean, directions)
     seen = Seen(
         {
             "tokens": rng.integers(1, 30, rows).astype(float),

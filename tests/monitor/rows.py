@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kft.monitor.gauges.answers import measure_class, measure_vectors
-from kft.monitor.known import Known, principal
+from kft.monitor.known import KnownRows, principal
 from kft.monitor.reference import Reference, make_reference
 from kft.monitor.seen import Seen
 
@@ -13,13 +13,13 @@ LABELS = ("bad", "good", "odd")
 WIDTH = 6
 
 
-def known(seed: int = 0, rows: int = 300) -> Known:
+def known(seed: int = 0, rows: int = 300) -> KnownRows:
     vectors = np.random.default_rng(seed).normal(size=(rows, WIDTH)).astype(np.float32)
     mean, directions = principal(vectors)
-    return Known(rows=rows, vectors=vectors.astype(np.float16), mean=mean, directions=directions)
+    return KnownRows(rows=rows, vectors=vectors.astype(np.float16), mean=mean, directions=directions)
 
 
-def seen(n: int, seed: int, *, shift: float = 0.0, prior: float = 1.0, given: Known | None = None) -> Seen:
+def seen(n: int, seed: int, *, shift: float = 0.0, prior: float = 1.0, given: KnownRows | None = None) -> Seen:
     """Rows: ``shift`` moves their vectors and lengths, ``prior`` makes the first class so many times as frequent."""
     rng = np.random.default_rng(seed)
     odds = np.array([prior, 1.0, 1.0])
@@ -49,6 +49,6 @@ def seen(n: int, seed: int, *, shift: float = 0.0, prior: float = 1.0, given: Kn
 
 
 def reference(n: int = 800, seed: int = 1, *, vectors: bool = True) -> Reference:
-    held = known() if vectors else Known()
+    held = known() if vectors else KnownRows()
     test = seen(n, seed, given=held if vectors else None)
     return make_reference(("text-classification", LABELS), held, test, test.label, 0)

@@ -110,12 +110,12 @@ def test_a_line_that_is_none_of_the_recorders_is_named(tmp_path, known, change, 
 
 
 def test_a_number_has_neither_classes_nor_vectors(tmp_path):
-    from kft.monitor.known import Known
+    from kft.monitor.known import KnownRows
     from kft.monitor.reference import make_reference
 
     values = {"value": np.array([1.0, 2.0, 3.0])}
     seen = Seen(values, np.arange(3, dtype=np.uint64))
-    reference = make_reference(("text-regression", ()), Known(), seen, None, 0)
+    reference = make_reference(("text-regression", ()), KnownRows(), seen, None, 0)
     line = {"at": 1, "version": "v1", "input": "a", "answer": {"value": 2.0, "abstain": False}}
     write(tmp_path, 1, [{**line, "seen": as_line(seen.take(np.array([1])), b"secret")}])
     (block,) = read_records(tmp_path, reference, "v1")

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from kft.errors import RunError
-from kft.monitor.known import Known
+from kft.monitor.known import KnownRows
 from kft.monitor.reference import (
     MOST_BYTES,
     MOST_ROWS,
@@ -61,7 +61,7 @@ def test_few_rows_and_none(tmp_path):
         reference = made(rows)[0]
         save_reference(tmp_path / "r.safetensors", reference)
         assert load_reference(tmp_path / "r.safetensors").gauges == (("tokens", "class") if rows > 1 else ())
-    none = make_reference(("text-regression", ()), Known(), Seen({}, np.zeros(0, np.uint64)), None, 0)
+    none = make_reference(("text-regression", ()), KnownRows(), Seen({}, np.zeros(0, np.uint64)), None, 0)
     save_reference(tmp_path / "r.safetensors", none)
     back = load_reference(tmp_path / "r.safetensors")
     assert back.scores is back.vectors is back.known.counts is None and back.n_test == 0

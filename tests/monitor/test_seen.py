@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from kft.monitor.gauges.texts import Spelling
-from kft.monitor.known import Known
-from kft.monitor.seen import WITHIN, Lens, Rows, Seen, copies, keys_of, see_rows
+from kft.monitor.gauges.texts import TokenizerLimits
+from kft.monitor.known import KnownRows
+from kft.monitor.seen import WITHIN, Lens, ProductionRows, Seen, copies, keys_of, see_rows
 
 TEXTS = ["a great phone", "an awful phone", "a great phone"]
 ANSWERS = {
@@ -19,8 +19,8 @@ ANSWERS = {
 
 def seen(form="class", outputs=ANSWERS, before=None):
     tokens = [np.arange(3)] * len(TEXTS)
-    rows = Rows(TEXTS, [{"labels": ["a"]}] * len(TEXTS), outputs, texts=TEXTS, tokens=tokens)
-    lens = Lens(form, True, Spelling(16), Known(1, vectors=np.eye(3)[:2].astype(np.float16)))
+    rows = ProductionRows(TEXTS, [{"labels": ["a"]}] * len(TEXTS), outputs, texts=TEXTS, tokens=tokens)
+    lens = Lens(form, True, TokenizerLimits(16), KnownRows(1, vectors=np.eye(3)[:2].astype(np.float16)))
     return see_rows(rows, lens, *([] if before is None else [before]))
 
 
@@ -78,4 +78,4 @@ def test_no_rows(form):
         "probabilities": np.zeros((0, 2)),
         **{name: np.zeros(0) for name in ("label", "confidence", "abstain", "value")},
     }
-    assert len(see_rows(Rows([], [], outputs), Lens(form, True, Spelling(16)))) == 0
+    assert len(see_rows(ProductionRows([], [], outputs), Lens(form, True, TokenizerLimits(16)))) == 0

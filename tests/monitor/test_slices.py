@@ -8,7 +8,7 @@ from kft.monitor.moved import compare_slices, differences
 from kft.monitor.reference import load_reference, make_reference, save_reference
 from kft.monitor.slices import fit_slices, with_test
 from kft.monitor.state import Bound, State, read_state, write_state
-from kft.monitor.watch import Block, begin, finish, take
+from kft.monitor.watch import RowBatch, begin, finish, take
 from kft.monitor.windows import parse_window
 from tests.monitor import rows
 
@@ -36,7 +36,7 @@ def watched(reference, seed, windows=6, begins=3, north=0.5, **changes):
         late = at >= begins
         came = rows.seen(200, 1000 * seed + at, given=rows.known(), **(changes if late else {}))
         columns = cells(200, 1000 * seed + at, north if late else 0.5)
-        watch = take(watch, Block(came, np.full(200, at), None, columns), ordered=True)
+        watch = take(watch, RowBatch(came, np.full(200, at), None, columns), ordered=True)
     return finish(watch)
 
 
@@ -74,7 +74,7 @@ def test_nothing_moves_where_nothing_has_changed(reference):
 
 def test_a_column_that_is_not_there_and_an_artifact_without_slices_are_said(reference):
     watch = begin(reference, 0.01, parse_window("200"))
-    watch = finish(take(watch, Block(rows.seen(200, 3, given=rows.known()), np.zeros(200, int)), ordered=True))
+    watch = finish(take(watch, RowBatch(rows.seen(200, 3, given=rows.known()), np.zeros(200, int)), ordered=True))
     assert compare_slices(watch, *look(watch)).unknown == ("region",)
     old = begin(rows.reference(), 0.01, parse_window("200"))
     assert "export the run again" in compare_slices(old, (), ()).refused
@@ -82,7 +82,7 @@ def test_a_column_that_is_not_there_and_an_artifact_without_slices_are_said(refe
 
 def test_a_state_keeps_what_was_counted(reference, tmp_path):
     watch = watched(reference, 2, windows=2, prior=6.0)
-    more = Block(rows.seen(50, 9, given=rows.known()), np.full(50, 2), None, cells(50, 9))
+    more = RowBatch(rows.seen(50, 9, given=rows.known()), np.full(50, 2), None, cells(50, 9))
     watch, bound = finish(take(watch, more, ordered=True)), Bound("a", "1", "r")
     write_state(tmp_path, State(bound, watch))
     back = read_state(tmp_path, bound, reference, 0.01, watch.cut).watch

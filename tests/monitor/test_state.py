@@ -13,8 +13,8 @@ import pytest
 from kft.errors import RunError, UsageError
 from kft.monitor.counted import Mark
 from kft.monitor.state import NAME, Bound, hold_state, new_state, read_state, write_state
-from kft.monitor.watch import Block, finish, take
-from kft.monitor.windows import Cut, parse_window
+from kft.monitor.watch import RowBatch, finish, take
+from kft.monitor.windows import WindowSpec, parse_window
 from tests.monitor import rows as made
 
 BOUND = Bound("tickets", "abc", "d" * 64)
@@ -29,7 +29,7 @@ def reference():
 def after(state, part):
     watch = state.watch
     keys = watch.cut.keys(None, watch.rows, state.calls, len(part))
-    return replace(state, watch=finish(take(watch, Block(part, keys), ordered=True)), calls=state.calls + 1)
+    return replace(state, watch=finish(take(watch, RowBatch(part, keys), ordered=True)), calls=state.calls + 1)
 
 
 def test_a_break_between_calls_changes_nothing(reference, tmp_path):
@@ -46,14 +46,14 @@ def test_a_break_between_calls_changes_nothing(reference, tmp_path):
 
 
 def test_what_was_counted_is_kept_and_no_row_is(reference, tmp_path):
-    state = new_state(BOUND, reference, 0.01, Cut())
+    state = new_state(BOUND, reference, 0.01, WindowSpec())
     counted = replace(
         state.counted.with_mark(Mark(12, "e" * 64, 3)), images=frozenset({"ab", "cd"}), record=(3, 7), until=1.5e9
     )
     write_state(tmp_path, replace(state, counted=counted))
-    assert read_state(tmp_path, BOUND, reference, 0.01, Cut()).counted == counted
+    assert read_state(tmp_path, BOUND, reference, 0.01, WindowSpec()).counted == counted
     write_state(tmp_path, state)
-    assert read_state(tmp_path, BOUND, reference, 0.01, Cut()).counted.until == -np.inf
+    assert read_state(tmp_path, BOUND, reference, 0.01, WindowSpec()).counted.until == -np.inf
 
 
 def kept(reference, folder, cut=ROWS):
@@ -76,7 +76,7 @@ def test_another_alpha_or_window_is_refused(reference, tmp_path):
         read_state(tmp_path, BOUND, reference, 0.05, ROWS)
     assert "expected: --alpha 0.01" in str(failed.value)
     with pytest.raises(UsageError, match="begun with another --window") as failed:
-        read_state(tmp_path, BOUND, reference, 0.01, Cut())
+        read_state(tmp_path, BOUND, reference, 0.01, WindowSpec())
     assert "received: no --window" in str(failed.value) and "expected: --window 100" in str(failed.value)
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from kft.errors import UsageError
 from kft.monitor.explain import look, moved_classes
-from kft.monitor.watch import Block, begin, finish, require_few, take
-from kft.monitor.windows import Cut, parse_window
+from kft.monitor.watch import RowBatch, begin, finish, require_few, take
+from kft.monitor.windows import WindowSpec, parse_window
 from tests.monitor import rows as made
 
 ROWS = parse_window("200")
@@ -22,7 +22,7 @@ def reference():
 def watched(reference, parts, cut=ROWS, alpha=0.01):
     watch = begin(reference, alpha, cut)
     for call, part in enumerate(parts):
-        watch = take(watch, Block(part, cut.keys(None, watch.rows, call, len(part))), ordered=True)
+        watch = take(watch, RowBatch(part, cut.keys(None, watch.rows, call, len(part))), ordered=True)
     return finish(watch)
 
 
@@ -33,7 +33,7 @@ def alarms(watch):
 def test_the_own_test_rows_in_any_order_raise_no_alarm_as_one_window(reference):
     own = made.seen(800, 1, given=made.known())
     for order in (np.arange(800), np.argsort(own.label, kind="stable"), np.argsort(own.values["tokens"])):
-        assert not alarms(watched(reference, [own.take(order)], Cut()))
+        assert not alarms(watched(reference, [own.take(order)], WindowSpec()))
 
 
 def test_rows_like_the_test_rows_raise_no_alarm_in_many_windows_and_the_error_is_spent_once(reference):
@@ -71,7 +71,7 @@ def test_a_shift_in_a_direction_that_no_gauge_looks_along_is_learned(reference):
     watch = replace(plain, gauges=only)
     for seed in range(50, 58):
         part = made.seen(200, seed, shift=0.4, given=made.known())
-        watch = take(watch, Block(part, ROWS.keys(None, watch.rows, 0, len(part))), ordered=True)
+        watch = take(watch, RowBatch(part, ROWS.keys(None, watch.rows, 0, len(part))), ordered=True)
     found = alarms(finish(watch))
     assert found and all(name.startswith("learned_") for name in found)
 
@@ -83,7 +83,7 @@ def test_a_window_that_is_not_full_counts_already_and_is_weighed_anew(reference)
     assert [window.open for window in windows] == [True] and windows[0].rows == 150
     assert {each.name for each in gauges if each.alarm} >= {"tokens", "norm"}
     assert watch.closed == 0
-    more = take(watch, Block(part.take(np.arange(50)), np.zeros(50, np.int64)), ordered=True)
+    more = take(watch, RowBatch(part.take(np.arange(50)), np.zeros(50, np.int64)), ordered=True)
     assert look(finish(more))[0][0].rows == 200 and finish(more).closed == 1
 
 
@@ -93,7 +93,7 @@ def test_windows_that_come_in_any_order_are_weighed_in_theirs(reference):
     mixed = np.random.default_rng(0).permutation(3000)
     watch = begin(made.reference(vectors=False), 0.01, parse_window("1d"))
     for part in np.array_split(mixed, 7):
-        watch = take(watch, Block(rows.take(part), keys[part], keys[part] * 86_400.0), ordered=False)
+        watch = take(watch, RowBatch(rows.take(part), keys[part], keys[part] * 86_400.0), ordered=False)
     windows, _ = look(finish(watch))
     assert [(each.name, each.rows, each.open) for each in windows] == [
         ("1970-01-02", 1000, False),

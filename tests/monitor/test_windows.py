@@ -6,7 +6,7 @@ import pytest
 
 from kft.errors import DataError, UsageError
 from kft.monitor.clock import Clock
-from kft.monitor.windows import Cut, Untimed, fill_times, parse_window, read_times
+from kft.monitor.windows import Untimed, WindowSpec, fill_times, parse_window, read_times
 
 NOW = 1.8e9
 
@@ -22,7 +22,7 @@ def test_windows_of_rows_go_on_where_the_last_call_stopped():
     cut = parse_window("4")
     assert cut.keys(None, 2, 1, 5).tolist() == [0, 0, 1, 1, 1]
     assert cut.is_full(4) and not cut.is_full(3)
-    assert Cut().keys(None, 7, 2, 2).tolist() == [2, 2] and Cut().is_full(1)
+    assert WindowSpec().keys(None, 7, 2, 2).tolist() == [2, 2] and WindowSpec().is_full(1)
 
 
 @pytest.mark.parametrize(

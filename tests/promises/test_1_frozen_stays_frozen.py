@@ -13,7 +13,7 @@ from kft.model.lora import add_lora
 from kft.recipe.training import LoraSpec, TrainSpec
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
-from kft.train.feeding import Block, Execution
+from kft.train.feeding import CallBatches, Execution
 from kft.train.optimizer import ScheduledAdamW
 from kft.train.rates import rate_factors
 from kft.train.schedules import make_schedule
@@ -90,7 +90,9 @@ def one_update(model, given):
     step = make_train_step(flat, model, optimizer, TrainSpec(batch_size=2), objective, Execution(whole=True))
     tf.config.run_functions_eagerly(True)
     try:
-        block = Block(tuple(tensor[None] for tensor in tensors), np.array([[0, 2]], np.int32), one, one, np.zeros(0))
+        block = CallBatches(
+            tuple(tensor[None] for tensor in tensors), np.array([[0, 2]], np.int32), one, one, np.zeros(0)
+        )
         sums = step(block, np.zeros(1, np.float32), 1)
     finally:
         tf.config.run_functions_eagerly(False)

@@ -15,7 +15,7 @@ from kft.records.findings import Findings
 from kft.records.forgetting import ForgettingResult
 from kft.records.metrics import EvaluateResult
 from kft.records.mistakes import Mistakes
-from kft.records.receipt import Receipt, Resumed
+from kft.records.receipt import Receipt, Resumption
 from tests.records import made
 
 BEFORE = Path(__file__).parent / "run_before_the_house" / "run"
@@ -52,7 +52,9 @@ def test_a_comparison_and_a_receipt_that_was_resumed_are_read_as_they_were_writt
         {"strength": 3.0},
     )
     skipped = ApproachResult("scratch", skipped="too few rows")
-    receipt = made.receipt(resumed=(Resumed("2026-11-25", 10, "CPU:0"), Resumed("2026-11-26", 20, "GPU:0", {"a": "1"})))
+    receipt = made.receipt(
+        resumed=(Resumption("2026-11-25", 10, "CPU:0"), Resumption("2026-11-26", 20, "GPU:0", {"a": "1"}))
+    )
     for record in (Comparison("b" * 64, 40, (tried, skipped), Verdict("linear", "enough")), receipt):
         write_document(tmp_path / "document.json", record)
         assert read_document(type(record), tmp_path / "document.json") == record

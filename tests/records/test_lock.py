@@ -57,6 +57,7 @@ def test_it_is_given_back_also_when_the_body_fails(tmp_path):
 
 def test_what_a_killed_process_left_half_written_goes(tmp_path):
     (tmp_path / ".metrics.json.123.tmp").write_text("half")
+    (tmp_path / ".onnx.kft.tmp").mkdir()  # an export to here was killed
     with hold(RunFolder(tmp_path)):
         assert not (tmp_path / ".metrics.json.123.tmp").exists()
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from kft.answer.decide import NOTHING, Decisions
-from kft.answer.fitted import Judged, fit_answers
+from kft.answer.fitted import CalibrationData, fit_answers
 from kft.audit.summary import count_severities
-from kft.evaluate.evaluate import Beside, Scored, calibrated, report_classes, score, slices_of
+from kft.evaluate.evaluate import FurtherResults, Scored, calibrated, report_classes, score, slices_of
 from kft.evaluate.files import write_evaluation
 from kft.evaluate.overfitting import judge_overfitting
 from kft.recipe.evaluation import EvaluateSpec
@@ -57,12 +57,12 @@ def write_run(
     scored, shares = answers(kind, space, n, rng)
     given, report = NOTHING, None
     if kind.one_class:
-        valid = Judged(scored.truth, scored.answers, scored.probe, held=np.arange(n) % 2 == 0, groups=None)
+        valid = CalibrationData(scored.truth, scored.answers, scored.probe, held=np.arange(n) % 2 == 0, groups=None)
         fitted = fit_answers(EvaluateSpec.model_validate(asked), valid, space.labels, seed=0)
         given, raw = fitted.given, scored
         scored = calibrated(scored, given, Decisions(fitted.probe))
         report = report_classes(raw, scored, given, judge_overfitting(events, 100))
-    beside = Beside(report=report, slices=slices_of(scored, 20))
+    beside = FurtherResults(report=report, slices=slices_of(scored, 20))
     result = score(scored, split="test", shares=shares, gates=gates or {}, beside=beside)
     assert tuple(result.metrics) == tuple(TASKS.get(task).kind.judging.metrics)
     write_evaluation(run, result, scored, given)

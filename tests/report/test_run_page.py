@@ -11,7 +11,7 @@ from kft.records.document import write_document
 from kft.records.estimate import Estimate
 from kft.records.findings import Finding
 from kft.records.metrics import ReliabilityBin, RiskPoint
-from kft.records.mistakes import Passage
+from kft.records.mistakes import DecidingPassage
 from kft.records.run_folder import RunFolder
 from kft.report import run_plots
 from kft.report.html import Thumbnails
@@ -122,7 +122,7 @@ def test_hostile_text_stays_text_and_personal_data_are_masked(tmp_path):
             HOSTILE,
             target=HOSTILE,
             input=(HOSTILE, secret),
-            passages=(Passage(f"{HOSTILE} {secret}", 1200, 1400, 0.25, HOSTILE),),
+            passages=(DecidingPassage(f"{HOSTILE} {secret}", 1200, 1400, 0.25, HOSTILE),),
         ),
     )
     page = render_run(read_record(run), missing=HOSTILE)

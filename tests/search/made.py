@@ -10,7 +10,7 @@ import onnx
 import tokenizers
 from onnx import TensorProto, helper, numpy_helper
 
-from kft.records.shipped import Reading, write_about
+from kft.records.shipped import Preprocessing, write_about
 from tests.deploy.made import ABOUT
 
 TOPICS = {
@@ -42,7 +42,7 @@ def write_model(folder: Path, seed: int = 0, *, max_tokens: int = 24, outputs: t
     onnx.save(_mean_of_words(table), str(folder / "model.onnx"))
     inputs = ("padding_mask", "segment_ids", "token_ids")
     about = replace(
-        ABOUT, checkpoint=f"of seed {seed}", inputs=inputs, outputs=outputs, reader=Reading("text", max_tokens)
+        ABOUT, checkpoint=f"of seed {seed}", inputs=inputs, outputs=outputs, reader=Preprocessing("text", max_tokens)
     )
     write_about(folder, about)
     return folder

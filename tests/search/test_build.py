@@ -12,10 +12,10 @@ import kft
 from kft.deploy.load import open_artifact
 from kft.errors import DataError, RunError, UsageError
 from kft.search import build
-from kft.search.build import Wanted, build_index
-from kft.search.contents import Written, write_texts
+from kft.search.build import IndexSpec, build_index
+from kft.search.contents import StoredDocument, write_texts
 from kft.search.documents import find_documents
-from kft.search.embedding import Known, embed
+from kft.search.embedding import KnownVectors, embed
 from tests import forked
 from tests.search.made import write_model
 
@@ -107,17 +107,17 @@ def test_killed_anywhere_it_goes_on_and_ends_equal(model, table, queries, tmp_pa
 
 def test_blocks_of_another_model_or_damaged_ones_are_not_taken(model, table, tmp_path):
     ours, other = open_artifact(model), open_artifact(write_model(tmp_path / "other", 1))
-    wanted, dest = Wanted(find_documents(table)), tmp_path / "index"
+    wanted, dest = IndexSpec(find_documents(table)), tmp_path / "index"
     blocks = dest / "unfinished" / "blocks"
-    texts = write_texts(tmp_path / "texts", iter(Written(str(n), f"text {n}", [(0, 6)]) for n in range(3)))
-    embed(texts, other, Known.read(blocks, other.about.digest))
+    texts = write_texts(tmp_path / "texts", iter(StoredDocument(str(n), f"text {n}", [(0, 6)]) for n in range(3)))
+    embed(texts, other, KnownVectors.read(blocks, other.about.digest))
     (damaged,) = blocks.rglob("*.npy")
-    mine = Known.read(blocks, ours.about.digest).blocks
+    mine = KnownVectors.read(blocks, ours.about.digest).blocks
     mine.mkdir()
     (mine / "00000000.npy").write_bytes(damaged.read_bytes()[:-1])
     (mine / "00000001.npy").write_bytes(b"nothing")
-    assert not Known.read(blocks, ours.about.digest).places
-    assert len(Known.read(blocks, other.about.digest).places) == 3
+    assert not KnownVectors.read(blocks, ours.about.digest).places
+    assert len(KnownVectors.read(blocks, other.about.digest).places) == 3
     done = build_index(wanted, ours, dest)
     assert done.computed == 40 and not blocks.exists()
 

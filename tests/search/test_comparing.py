@@ -8,9 +8,9 @@ import pytest
 import kft
 from kft.api.reading import load
 from kft.compare.saved import UNFINISHED
-from kft.compare.vector_verdict import Answered
+from kft.compare.vector_verdict import SplitAnswers
 from kft.compare.vector_verdict import decide as decide_by
-from kft.compare.vectors import PHASES, Compared
+from kft.compare.vectors import PHASES, VectorSetting
 from kft.errors import UsageError
 from kft.metrics.retrieval import METRICS
 from kft.search.comparing import _fit, _too_long
@@ -56,7 +56,7 @@ def test_it_is_written_and_shown(compared):
 
 def test_the_cheapest_that_keeps_up_is_recommended():
     def decide(found):
-        return decide_by(Answered(np.ones(200, np.int64), found), METRICS["mrr"], SEARCHES)
+        return decide_by(SplitAnswers(np.ones(200, np.int64), found), METRICS["mrr"], SEARCHES)
 
     good = np.zeros((200, 3), bool)
     good[:150, 0] = True
@@ -78,7 +78,7 @@ def test_the_cheapest_that_keeps_up_is_recommended():
 
 def test_what_takes_longer_than_the_budget_is_left_out_and_said(tmp_path, tiny_folder):
     recipe, split = load(embedded.recipe(tmp_path, tiny_folder, phases=[embedded.HEAD]), (), None, "auto")
-    given = Compared(recipe.spec, split, Progress())
+    given = VectorSetting(recipe.spec, split, Progress())
     assert _too_long(given, 60) == {}
     skipped = _too_long(given, 0)
     assert list(skipped) == ["lora", "lora+words", "full", "full+words"]
@@ -97,7 +97,7 @@ def test_other_approaches_are_refused_by_name(tmp_path, tiny_folder):
 
 def test_its_speed_is_that_of_vectors_that_nobody_has_stored_and_these_are_the_same(tmp_path, tiny_folder):
     recipe, split = load(embedded.recipe(tmp_path, tiny_folder, phases=[embedded.HEAD]), (), None)
-    found = _fit(Compared(recipe.spec, split, Progress(quiet=True)), "frozen", {})
+    found = _fit(VectorSetting(recipe.spec, split, Progress(quiet=True)), "frozen", {})
     asked = split.valid.inputs
     np.testing.assert_allclose(found.fresh(asked, split.corpus), found.alike(asked, split.corpus), atol=1e-5)
 

@@ -10,7 +10,7 @@ import pytest
 import kft
 from kft.deploy.load import open_artifact
 from kft.errors import RunError, UsageError
-from kft.search.build import Wanted, build_index
+from kft.search.build import IndexSpec, build_index
 from kft.search.documents import find_documents
 from tests.search.made import rows, write_model
 
@@ -71,7 +71,7 @@ def test_evaluation_has_intervals_and_says_what_it_was_fitted_to(opened, queries
 
 
 def test_through_the_graph_the_same_documents_come_first(model, table, built, tmp_path):
-    done = build_index(Wanted(find_documents(table), exact_up_to=10), open_artifact(model), tmp_path / "i")
+    done = build_index(IndexSpec(find_documents(table), exact_up_to=10), open_artifact(model), tmp_path / "i")
     assert done.about.approximate
     graph, exact = kft.open_index(tmp_path / "i"), kft.open_index(built.index)
     for query in ("number7", "guitar", "the refund"):

@@ -22,7 +22,7 @@ from kft.serve.limits import Limits
 from kft.serve.loading import load_version
 from kft.serve.measures import Measures
 from kft.serve.models import Followed, Following, Served, by_name
-from kft.serve.recording import Recorder
+from kft.serve.recording import SampleRecorder
 from kft.serve.shadow import Shadow, ShadowLimits
 
 LABELS = ("ham", "other", "spam")
@@ -113,7 +113,7 @@ def make_server(
     limits: Limits | None = None,
     access: Access | None = None,
     log: Log | None = None,
-    recorder: Recorder | None = None,
+    recorder: SampleRecorder | None = None,
     following: Following | None = None,
     shadow: Path | None = None,
     shadow_limits: ShadowLimits | None = None,

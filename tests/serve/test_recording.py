@@ -13,7 +13,7 @@ from kft.deploy.load import open_artifact
 from kft.errors import RunError, StorageError
 from kft.monitor.records import read_records
 from kft.serve.loading import load_version
-from kft.serve.recording import Recorder, RecordLimits
+from kft.serve.recording import RecordLimits, SampleRecorder
 from tests.serve.linear import load_linear, make_server, write_model
 from tests.serve.shipped import write_shipped, write_watched
 
@@ -27,7 +27,7 @@ def lines(folder):
 
 
 def test_requests_and_answers_are_kept_without_personal_data(tmp_path, folder):
-    recorder = Recorder(tmp_path / "kept", pytest.fail, ALL)
+    recorder = SampleRecorder(tmp_path / "kept", pytest.fail, ALL)
     with TestClient(make_server(folder, recorder=recorder)) as ask:
         answer = ask.post("/predict", json={"text": "Write to jane@example.com or +44 20 7946 0958"}).json()
     (line,) = lines(tmp_path / "kept")
@@ -38,7 +38,7 @@ def test_requests_and_answers_are_kept_without_personal_data(tmp_path, folder):
 
 def test_what_the_recipe_redacts_is_what_is_redacted(tmp_path):
     model = write_model(tmp_path / "m", redact=["email"], kind="text-pair")
-    recorder = Recorder(tmp_path / "kept", pytest.fail, ALL)
+    recorder = SampleRecorder(tmp_path / "kept", pytest.fail, ALL)
     recorder.keep(load_linear(model, ""), [("jane@example.com", "+44 20 7946 0958")], [{"text": "jane@example.com"}])
     recorder.close()
     (line,) = lines(tmp_path / "kept")
@@ -46,7 +46,7 @@ def test_what_the_recipe_redacts_is_what_is_redacted(tmp_path):
 
 
 def test_of_an_image_its_hash_is_kept(tmp_path, png):
-    recorder = Recorder(tmp_path / "kept", pytest.fail, ALL)
+    recorder = SampleRecorder(tmp_path / "kept", pytest.fail, ALL)
     recorder.keep(load_linear(write_model(tmp_path / "m", kind="image"), ""), [png], [{"label": "a"}])
     recorder.close()
     (line,) = lines(tmp_path / "kept")
@@ -57,7 +57,7 @@ def test_the_sample_is_bounded(tmp_path, folder):
     version = load_linear(folder, "")
     limits = RecordLimits(a_second=1e9, a_file=3, bytes_a_file=400, files=4)
     for start in (0, 15):  # a second server goes on where the first ended
-        recorder = Recorder(tmp_path / "kept", pytest.fail, limits)
+        recorder = SampleRecorder(tmp_path / "kept", pytest.fail, limits)
         for number in range(start, start + 15):
             recorder.keep(version, [f"text {number}"], [{"label": "a"}])
             while recorder._waiting:
@@ -67,7 +67,7 @@ def test_the_sample_is_bounded(tmp_path, folder):
     assert len(files) == 4
     kept = [line["input"] for line in lines(tmp_path / "kept")]
     assert len(kept) <= 12 and kept[-1] == "text 29"
-    slow = Recorder(tmp_path / "slow", pytest.fail, RecordLimits(a_second=1e-9))
+    slow = SampleRecorder(tmp_path / "slow", pytest.fail, RecordLimits(a_second=1e-9))
     for number in range(100):
         slow.keep(version, [f"text {number}"], [{"label": "a"}])
     slow.close()
@@ -77,9 +77,9 @@ def test_the_sample_is_bounded(tmp_path, folder):
 def test_a_folder_that_cannot_be_written_is_refused_or_said_once(tmp_path, folder):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
-        Recorder(tmp_path / "file" / "kept", pytest.fail, ALL)
+        SampleRecorder(tmp_path / "file" / "kept", pytest.fail, ALL)
     said = []
-    recorder = Recorder(tmp_path / "gone", said.append, ALL)
+    recorder = SampleRecorder(tmp_path / "gone", said.append, ALL)
     shutil.rmtree(tmp_path / "gone")
     for _ in range(3):
         recorder.keep(load_linear(folder, ""), ["a"], [{"label": "a"}])
@@ -88,9 +88,9 @@ def test_a_folder_that_cannot_be_written_is_refused_or_said_once(tmp_path, folde
 
 
 def test_a_second_server_is_refused_by_name_until_the_first_has_ended(tmp_path, folder):
-    first = Recorder(tmp_path / "kept", pytest.fail, ALL)
+    first = SampleRecorder(tmp_path / "kept", pytest.fail, ALL)
     with pytest.raises(RunError, match="another process is at work in this folder of records") as failed:
-        Recorder(tmp_path / "kept", pytest.fail, ALL)
+        SampleRecorder(tmp_path / "kept", pytest.fail, ALL)
     assert failed.value.next_step == "choose another --record FOLDER" and f"process {os.getpid()}" in str(failed.value)
     with pytest.raises(RunError, match="another process is at work in this folder of records"):
         kft.serve(folder, port=0, record=tmp_path / "kept")
@@ -98,20 +98,20 @@ def test_a_second_server_is_refused_by_name_until_the_first_has_ended(tmp_path, 
     assert not list((tmp_path / "kept").iterdir())
     with pytest.raises(RunError, match="neither an artifact nor a name on a shelf") as held:
         kft.serve(tmp_path / "none", port=0, record=tmp_path / "kept")
-    Recorder(tmp_path / "kept", pytest.fail, ALL).close()  # given back while what was raised is still there
+    SampleRecorder(tmp_path / "kept", pytest.fail, ALL).close()  # given back while what was raised is still there
     assert held.value
 
 
 def test_whatever_fails_is_said_once_without_the_text_and_answers_go_on(tmp_path, folder):
     said = []
-    recorder = Recorder(tmp_path / "kept", said.append, ALL)
+    recorder = SampleRecorder(tmp_path / "kept", said.append, ALL)
     version = load_linear(folder, "")
     for odd in ("a secret \ud83d", {1, 2}):  # half a pair has no UTF-8, a set no JSON
         recorder.keep(version, [odd], [{"label": "a"}])
     recorder.close()
     assert said == ["nothing more is recorded: UnicodeEncodeError"]
     said.clear()
-    closed = Recorder(tmp_path / "closed", said.append, ALL)
+    closed = SampleRecorder(tmp_path / "closed", said.append, ALL)
     with TestClient(make_server(folder, recorder=closed)) as ask:
         closed.close()
         for _ in range(3):
@@ -121,7 +121,7 @@ def test_whatever_fails_is_said_once_without_the_text_and_answers_go_on(tmp_path
 
 def recorded(version, folder, inputs):
     """Keeps each input by itself, as it is answered."""
-    recorder = Recorder(folder, pytest.fail, ALL)
+    recorder = SampleRecorder(folder, pytest.fail, ALL)
     for given in inputs:
         found = (version.looking or version).predict([given])
         answers = [each.answer for each in found] if version.looking else found
@@ -169,7 +169,7 @@ def test_a_server_that_records_looks_at_what_it_answers(tmp_path):
     from kft.serve.models import Followed, Served, by_name
 
     version = load_version(open_artifact, write_watched(tmp_path / "reviews"), "", pytest.fail)
-    recorder, limits, measures = Recorder(tmp_path / "kept", pytest.fail, ALL), Limits(), Measures()
+    recorder, limits, measures = SampleRecorder(tmp_path / "kept", pytest.fail, ALL), Limits(), Measures()
     served = by_name([Served(Followed("reviews", version, moves=False), limits, measures)])
     server = Server(served, limits, measures, Log(pytest.fail, requests=False, contents=False), recorder)
     with TestClient(make_app(server, Access(local=False))) as ask:

@@ -14,7 +14,7 @@ from kft.deploy.standing import parse_reference
 from kft.serve.guard import Log
 from kft.serve.measures import Measures
 from kft.serve.models import Followed, Following
-from kft.serve.recording import Recorder, RecordLimits
+from kft.serve.recording import RecordLimits, SampleRecorder
 from kft.serve.shadow import Shadow, ShadowLimits, decided, gently
 from tests.serve.linear import load_linear, make_server, write_model
 from tests.serve.shipped import write_shipped
@@ -44,7 +44,7 @@ def test_what_both_said_is_counted_and_kept_and_the_champion_alone_answers(tmp_p
     first, said = (load_linear(folder, "").predict(TEXTS) for folder in pair)
     differ = sum(decided(one) != decided(other) for one, other in zip(first, said, strict=True))
     assert 0 < differ < len(TEXTS)
-    recorder = Recorder(tmp_path / "kept", pytest.fail, ALL)
+    recorder = SampleRecorder(tmp_path / "kept", pytest.fail, ALL)
     with TestClient(make_server(champion, shadow=challenger, recorder=recorder)) as ask:
         for text, expected in zip(TEXTS, first, strict=True):
             answer = ask.post("/predict", json={"text": text}).json()
@@ -61,7 +61,7 @@ def test_what_both_said_is_counted_and_kept_and_the_champion_alone_answers(tmp_p
 def test_a_challenger_that_raises_changes_no_answer_and_is_told_once(tmp_path):
     champion = write_model(tmp_path / "1")
     fails = write_model(tmp_path / "2", version="2", kind="image")  # which no text is
-    recorder, lines = Recorder(tmp_path / "kept", pytest.fail, ALL), []
+    recorder, lines = SampleRecorder(tmp_path / "kept", pytest.fail, ALL), []
     with TestClient(make_server(champion)) as ask:
         alone = [ask.post("/predict", json={"text": text}).json() for text in ("a", "jane@example.com")]
     app = make_server(champion, shadow=fails, recorder=recorder, log=Log(lines.append, requests=False))
@@ -75,7 +75,7 @@ def test_a_challenger_that_raises_changes_no_answer_and_is_told_once(tmp_path):
 
 def test_a_challenger_that_hangs_delays_nobody_and_what_it_does_not_come_to_is_dropped(tmp_path, pair):
     champion, challenger = pair
-    recorder = Recorder(tmp_path / "kept", pytest.fail, ALL)
+    recorder = SampleRecorder(tmp_path / "kept", pytest.fail, ALL)
     limits = ShadowLimits(inputs=3, seconds=0.01)
     app = make_server(champion, shadow=challenger, shadow_limits=limits, recorder=recorder)
     with TestClient(app) as ask:

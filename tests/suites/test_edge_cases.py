@@ -18,7 +18,7 @@ from kft.suites.cases import expand
 from kft.suites.edge_cases import judge
 from kft.suites.suite import load_suite
 from kft.suites.suite_fit import require_fit
-from kft.suites.suite_text import Row, Shortcut, quote, write_suite
+from kft.suites.suite_text import Shortcut, SuiteRow, quote, write_suite
 from kft.tasks.classes import Prediction
 from kft.tasks.registry import TASKS
 
@@ -101,8 +101,8 @@ def test_changed_images_are_written_once_and_damaged_ones_named(tmp_path):
 
 
 def test_a_draft_of_pairs_is_a_valid_suite(tmp_path):
-    rows = [Row(("Is it open?", 'a "quoted"\ntext: 12'), "same"), Row(("Who is Anna?", "é"), "other")]
-    shortcut = Shortcut("#", "same", (Row(("# a", "b"), "same"),), (rows[1],), first=True)
+    rows = [SuiteRow(("Is it open?", 'a "quoted"\ntext: 12'), "same"), SuiteRow(("Who is Anna?", "é"), "other")]
+    shortcut = Shortcut("#", "same", (SuiteRow(("# a", "b"), "same"),), (rows[1],), first=True)
     text, names = write_suite(rows, [shortcut], PAIRS, tmp_path / "drafted.yaml", "a run")
     assert "kft evaluate 'a run' --suite" in text
     (tmp_path / "drafted.yaml").write_text(text, encoding="utf-8")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kft.metrics.support import NAME, NUMBER, WORD, support
-from kft.suites.planted import BLIND, SEEN, Sources, measure_planted, plant
+from kft.suites.planted import BLIND, SEEN, FactSources, measure_planted, plant
 
 ITEMS = ("lamps", "desks", "chairs", "shelves", "mirrors", "sofas")
 PLACES = ("Oslo", "Bergen", "Lima", "Quito", "Rome")
@@ -28,7 +28,7 @@ def test_what_is_seen_is_told_apart_and_what_is_not_is_said() -> None:
 
 @pytest.mark.parametrize("kind", SEEN)
 def test_one_fact_is_changed_and_nothing_else(kind: str) -> None:
-    sources = Sources.of([support(answer, context) for answer, context in zip(ANSWERS, CONTEXTS, strict=True)])
+    sources = FactSources.of([support(answer, context) for answer, context in zip(ANSWERS, CONTEXTS, strict=True)])
     for answer, context in zip(ANSWERS, CONTEXTS, strict=True):
         changed = plant(answer, context, kind, sources, np.random.default_rng(1))
         assert changed is not None

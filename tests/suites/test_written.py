@@ -12,7 +12,7 @@ from kft.suites.cases import expand
 from kft.suites.edge_cases import judge, measure_agreement
 from kft.suites.suite import load_suite
 from kft.suites.suite_fit import require_fit
-from kft.suites.suite_text import Row, write_suite
+from kft.suites.suite_text import SuiteRow, write_suite
 from kft.tasks.registry import TASKS
 from kft.tasks.responses import Grounded, ResponsePrediction
 from kft.tasks.task import AnswerSpace
@@ -58,8 +58,8 @@ def test_prompts_change_apart_from_their_passages(tmp_path):
 
 def test_a_draft_of_prompts_is_a_suite_with_their_passages(tmp_path):
     rows = [
-        Row(Grounded("How old is Anna?", ("Anna is 7. She lives here.",)), "7"),
-        Row(Grounded("how old is ivan", ("Ivan is 9.", "Anna is not.")), "9"),
+        SuiteRow(Grounded("How old is Anna?", ("Anna is 7. She lives here.",)), "7"),
+        SuiteRow(Grounded("how old is ivan", ("Ivan is 9.", "Anna is not.")), "9"),
     ]
     path = tmp_path / "checks.yaml"
     text, names = write_suite(rows, (), PROMPTS, path, "runs/a")
@@ -71,7 +71,7 @@ def test_a_draft_of_prompts_is_a_suite_with_their_passages(tmp_path):
     assert found["train rows:2"].given == rows[1].given and found["train rows:2"].labels == ("9",)
     assert found["reorder-context:2:reorder-context"].changed.passages == ("Anna is not.", "Ivan is 9.")
     assert found["exchange-context:1:exchange-context"].changed.passages == rows[1].given.passages
-    plain, names = write_suite([Row("What is it?", "red")], (), PROMPTS, path, "runs/a")
+    plain, names = write_suite([SuiteRow("What is it?", "red")], (), PROMPTS, path, "runs/a")
     assert names == ("train rows", "typos", "upper", "no-punctuation", "polite") and "context" not in plain
 
 

@@ -91,7 +91,7 @@ def test_booleans_and_numbers_are_one_class_each():
     assert read(True, "TRUE", 1.0, "1", "1.0", None, kind=CLASSES) == ["true", "true", "1", "1", "1", "missing label"]
     notes = CLASSES.labels.notes(LabelColumn(["TRUE", "cafe\u0301", "ok"], [""] * 3, "a"), SPEC)
     assert notes == (
-        "labels are read in one spelling: 'TRUE' as 'true' (1); "
+        "labels are read and answered in one spelling: 'TRUE' as 'true' (1); "
         "'cafe\u0301' has U+0065 U+0301, 'caf\u00e9' has U+00E9 (1)",
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 from kft.replicas import replica_count, to_replicas
 from kft.tasks.registry import TASKS
 from kft.tasks.task import AnswerSpace
-from kft.train.feeding import Block
+from kft.train.feeding import CallBatches
 from kft.train.optimizer import ScheduledAdamW
 from kft.train.schedules import make_schedule
 from kft.train.step import StepSums
@@ -45,7 +45,7 @@ def called(step, inputs, targets, mask, weights, updates=1):
     *tensors, t, m, w = to_replicas([*inputs, targets, mask, weights], axis=1)
     (stop,) = to_replicas([np.zeros(replica_count(), np.float32)])
     lengths = np.full((len(mask), len(inputs) + 1), inputs[0].shape[2], np.int32)
-    found = step(Block(tuple(tensors), t, m, w, lengths), stop, np.int32(updates))
+    found = step(CallBatches(tuple(tensors), t, m, w, lengths), stop, np.int32(updates))
     return [StepSums(*sums) for sums in found.numpy().tolist()]
 
 

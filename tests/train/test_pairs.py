@@ -10,7 +10,7 @@ import kft
 from kft.errors import DataError, RecipeError
 from kft.metrics.retrieval import METRICS, found_among
 from kft.recipe.pairs import PairsSpec
-from kft.train.paired_rows import Chosen, mine_negatives, pair_up
+from kft.train.paired_rows import ChosenPairs, mine_negatives, pair_up
 from kft.train.pairs import InBatch
 from tests import embedded, forked
 from tests.ended import events_of
@@ -75,7 +75,7 @@ def test_rows_that_are_no_query_and_padding_have_no_gradient_of_a_loss_of_their_
     assert (float(loss), float(count)) == (0, 1) and np.abs(tape.gradient(loss, vectors).numpy()).max() == 0
 
 
-CHOSEN = Chosen(
+CHOSEN = ChosenPairs(
     queries=np.array([0, 0, 1]),
     pairs=np.array([4, 6, 2]),
     answers=[np.array([4, 6]), np.array([2])],

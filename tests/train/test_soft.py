@@ -13,7 +13,7 @@ from kft.features.sparse import solve_sparse
 from kft.features.views import linear, neighbours
 from kft.features.views.blend import Folding, fit_blend
 from kft.features.views.blend import weigh as weigh_views
-from kft.features.views.view import Goal, Lesson, Seen
+from kft.features.views.view import Goal, Lesson, ViewInput
 from kft.feed.source import image_source
 from kft.recipe.schema import RecipeSpec
 from kft.recipe.training import PhaseSpec, TrainSpec
@@ -141,13 +141,13 @@ def test_views_on_shares_are_views_on_weighted_rows():
 def test_neighbours_speak_for_all_classes_of_their_shares_and_each_class_counts_the_same():
     shares = np.float32([[1, 0], [0.25, 0.75]])
     vectors = np.float32([[1, 0], [0, 1]])
-    view = neighbours.fit(Lesson(Seen(vectors), shares, Goal("softmax", 2)), 1.0)
+    view = neighbours.fit(Lesson(ViewInput(vectors), shares, Goal("softmax", 2)), 1.0)
     near = np.exp(vectors)  # of each row to the known ones, at a width of 1
     rows, classes, share = as_rows(shares)
     counted = share / np.maximum(shares.sum(axis=0), 1)[classes]
     speaks = np.array([np.bincount(classes, counted * each[rows], 2) for each in near])
     expected = np.log(speaks / speaks.sum(axis=1, keepdims=True) + 1e-6)
-    np.testing.assert_allclose(view.outputs(Seen(vectors)), expected, atol=1e-5)
+    np.testing.assert_allclose(view.outputs(ViewInput(vectors)), expected, atol=1e-5)
 
 
 def test_words_on_shares_are_words_on_weighted_rows():

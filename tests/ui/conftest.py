@@ -1,7 +1,7 @@
 import pytest
 from starlette.testclient import TestClient
 
-from kft.ui.access import Access
+from kft.ui.access import PageAccess
 from kft.ui.app import make_app
 
 TOKEN = "t" * 43
@@ -22,7 +22,7 @@ def folder(tmp_path, monkeypatch):
 def stranger(folder):
     """A browser that has not shown the token."""
     return TestClient(
-        make_app(folder, Access(TOKEN, 8765)), base_url="http://127.0.0.1:8765", raise_server_exceptions=False
+        make_app(folder, PageAccess(TOKEN, 8765)), base_url="http://127.0.0.1:8765", raise_server_exceptions=False
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from kft.errors import UsageError
-from kft.ui.access import Access, kept_token, make_own
+from kft.ui.access import PageAccess, kept_token, make_own
 from kft.ui.app import ASSETS, make_app
 from tests.ui.conftest import TOKEN
 
@@ -97,6 +97,6 @@ def test_a_link_in_the_place_of_the_pages_own_folder_is_refused(tmp_path):
 
 
 def test_two_servers_of_one_machine_know_their_cookies_apart(folder):
-    other = TestClient(make_app(folder, Access("o" * 43, 9000)), base_url="http://localhost:9000")
+    other = TestClient(make_app(folder, PageAccess("o" * 43, 9000)), base_url="http://localhost:9000")
     other.cookies.set("kft_ui_8765", TOKEN)
     assert other.get("/state").status_code == 401

@@ -30,6 +30,13 @@ def test_a_name_that_leads_out_of_the_folder_is_refused_by_name(full, page, name
     assert sorted(each.name for each in full.glob("*.yaml")) == []
 
 
+def test_a_run_that_cannot_be_read_is_named(full, page):
+    (full / "runs" / "a-1").mkdir(parents=True)
+    (full / "runs" / "a-1" / "recipe.yaml").write_text("task: text-classification\ndata: {train: tickets.csv}\n")
+    found = page.get("/runs").json()
+    assert found["runs"] == [] and "no receipt.json" in found["unreadable"]["runs/a-1"]
+
+
 @pytest.mark.parametrize("name", ["../a.yaml", "/tmp/a.yaml", "link.csv", "--set.yaml", "", "tickets.csv"])
 def test_nothing_of_elsewhere_is_started(full, page, name):
     assert page.post("/start", json={"kind": "check", "recipe": name}).status_code == 422

@@ -1,14 +1,16 @@
 """Long work: what has become of it is told from files, to a page and to a server that are started again too."""
 
+import errno
 import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
-from kft.errors import RunError
-from kft.ui.jobs import Job, Jobs
+from kft.errors import RunError, StorageError
+from kft.ui.jobs import CommandJob, Jobs
 from kft.ui.telling import epochs_of, for_the_page, last_note, said_error, told
 from tests.waiting import wait_until
 
@@ -24,7 +26,7 @@ def ended(folder):
     def make(code, *, out="", log=""):
         place = folder / ".kft-ui" / "0007-train"
         place.mkdir(parents=True, exist_ok=True)
-        job = Job(
+        job = CommandJob(
             "0007-train", "train", "a.yaml", "runs/a-1", "kft train a.yaml --run runs/a-1", 2**22 + 1, 1, time.time()
         )
         (place / "job.json").write_text(json.dumps(vars(job)))
@@ -47,6 +49,21 @@ def test_a_refusal_is_told_in_the_words_of_the_command(folder):
     found = told(Jobs(folder), job)  # another server
     assert found["state"] == "refused" and found["result"] is None
     assert "missing.yaml" in str(found["error"]) and found["error"]["next_step"]
+
+
+def test_nothing_goes_on_that_nobody_could_know_of(folder, monkeypatch):
+    started = []
+
+    def full(source, target):
+        started.append(json.loads(Path(source).read_text())["pid"])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("kft.records.files.os.replace", full)
+    with pytest.raises(StorageError, match="the disk is full"):
+        Jobs(folder).start("train", ["missing.yaml"], recipe="missing.yaml", run="runs/a-1")
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)
+    assert list((folder / ".kft-ui").iterdir()) == []
 
 
 def test_a_killed_process_is_told_with_its_signal(folder):
@@ -86,10 +103,15 @@ def test_each_end_is_told(ended, code, out, state, problem):
     assert state == "done" or "Go on where it stopped" in found["error"]["next_step"]
 
 
+def test_a_refusal_that_no_server_saw_is_told_in_its_own_words(ended):
+    found = ended(None, log="error no column 'queue'\n  where:    a.csv\n")
+    assert found["state"] == "gone" and found["error"]["problem"] == "no column 'queue'"
+
+
 def test_a_process_of_the_same_number_is_another_one(folder, ended):
     ended(None)
     job = Jobs(folder).get("0007-train")
-    mine = Job(**{**vars(job), "pid": os.getpid()})  # alive, and born at another time
+    mine = CommandJob(**{**vars(job), "pid": os.getpid()})  # alive, and born at another time
     assert Jobs(folder).state(mine) == "gone"
     Jobs(folder).stop(mine)  # and so this process goes on
 

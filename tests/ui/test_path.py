@@ -115,6 +115,10 @@ def test_from_a_file_to_an_answer_by_keyboard_alone(folder, tmp_path, tiny_folde
         assert "The file is not text, whatever its name says." in said and "save or export it as csv" in said
         assert browser.get("document.getElementById('use').offsetParent") is None
         back(hands)
+        tiny.write_table(folder / "photo.csv", 40)  # mended as it was told to
+        hands.press("photo.csv")
+        hands.until_said("looked", "text-classification")
+        back(hands)
         hands.press("same.csv")
         assert "One class only" in hands.until_said("columns-error", "What to do: choose the label under “Columns”")
         back(hands)
@@ -146,6 +150,14 @@ def test_from_a_file_to_an_answer_by_keyboard_alone(folder, tmp_path, tiny_folde
         browser.press("Enter", 13, 2)
         assert "confidence" in hands.until_said("answer", "%")
         browser.screenshot(tmp_path / "answer.png")
+        assert browser.get("headline({vector: [1, 2, 3]})") == "a vector of 3 numbers"
+        # An answer is shown beside the text that was asked about, whatever was typed while it was computed.
+        ask = "document.getElementById('try-text').value = '{}'"
+        browser.get(
+            "answerParts = (found, text) => [make('p', 'about ' + text)]; "
+            f"{ask.format('superb')}; document.getElementById('try').requestSubmit(); {ask.format('another')}; 0"
+        )
+        hands.until_said("answer", "about superb")
         report = browser.get("document.getElementById('report-link').href")
         browser.send("Page.navigate", url=report)
         hands.until("document.title.includes('tickets')")

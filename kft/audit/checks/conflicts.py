@@ -73,7 +73,7 @@ def find_conflicts(
     yield Finding(
         "conflicting-labels",
         severity,
-        counted(len(rows), len(ids), "rows", f"have a copy with another label: {example}."),
+        counted(len(rows), len(ids), "rows", f"say another label than an earlier copy: {example}."),
         "Read both, and give them one label; where people disagree, say in the labelling guide which is right.",
         share,
         tuple(str(ids[row]) for row in rows),

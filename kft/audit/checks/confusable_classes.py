@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kft.audit.check import Check
+from kft.audit.checks.amount import USABLE
 from kft.audit.checks.label_noise import label_odds
 from kft.audit.view import AuditView
 from kft.records.findings import Finding
@@ -42,7 +43,7 @@ class ClassPair:
 
 
 def hard_pairs(probabilities: np.ndarray, targets: np.ndarray) -> list[ClassPair]:
-    """Returns the pairs whose error is surely above ``HARD``, the hardest first.
+    """Returns the pairs whose error is surely above ``HARD``, the hardest first; of fewer rows a class, chance decides.
 
     Args:
         probabilities: Out-of-fold, ``float64[n, classes]``.
@@ -65,7 +66,7 @@ def hard_pairs(probabilities: np.ndarray, targets: np.ndarray) -> list[ClassPair
     variance = rates * (1 - rates) / np.maximum(counts, 1)[:, None]
     error = (rates + rates.T) / 2
     margin = CONFIDENCE * np.sqrt(variance + variance.T) / 2
-    enough = (counts > 1)[:, None] & (counts > 1)
+    enough = (counts >= USABLE)[:, None] & (counts >= USABLE)
     first, second = np.nonzero(np.triu(enough & (error - margin > HARD), 1))
     pairs = [
         ClassPair(int(a), int(b), float(error[a, b]), float(margin[a, b])) for a, b in zip(first, second, strict=True)
@@ -101,7 +102,9 @@ def find_confusable_classes(view: AuditView) -> Iterable[Finding]:
     worst = pairs[0]
     names = f"{labels[worst.first]!r} and {labels[worst.second]!r}"
     examples = [_examples(view, view.out_of_fold, targets, pair) for pair in pairs]
-    before, after = _accuracies(view.out_of_fold, targets, merged(coins or pairs[:1], len(labels)))
+    into = merged(coins or pairs[:1], len(labels))
+    before, after = _accuracies(view.out_of_fold, targets, into)
+    left, largest = len(set(into)), float(np.bincount(into[targets]).max() / len(targets))
     yield Finding(
         check=NAME,
         severity="warning" if coins else "note",
@@ -109,7 +112,8 @@ def find_confusable_classes(view: AuditView) -> Iterable[Finding]:
         f"{len(coins)}. The hardest are {names}, with an error of {worst.error:.2f} (a coin's is 0.50).",
         advice=f"Read the examples: say in the labelling guide what sets {names} apart, or join them in the label "
         f"column: with {'all pairs like a coin' if coins else 'this pair'} joined, accuracy goes from {before:.3f} to "
-        f"{after:.3f}.",
+        f"{after:.3f}, with {left} classes instead of {len(labels)} (always answering the largest of them: "
+        f"{largest:.3f}).",
         score=min(1.0, 2 * worst.error),
         rows=tuple(dict.fromkeys(identifier for found in examples for identifier in found)),
         details={
@@ -125,6 +129,8 @@ def find_confusable_classes(view: AuditView) -> Iterable[Finding]:
             ],
             "accuracy": round(before, 4),
             "accuracy_merged": round(after, 4),
+            "classes_merged": left,
+            "majority_merged": round(largest, 4),
         },
     )
 

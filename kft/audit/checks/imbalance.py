@@ -52,7 +52,7 @@ def judge_balance(rows: Mapping[str, int], weighted: bool = False) -> Iterable[F
     yield Finding(
         "imbalance",
         "warning" if strong and not weighted else "note",
-        f"{largest} has {ratio:.1f} times the rows of {smallest} ({int(counts.max()):,} and {int(counts.min()):,}): "
+        f"{largest} has {ratio:.3g} times the rows of {smallest} ({int(counts.max()):,} and {int(counts.min()):,}): "
         f"always answering {largest} is right {percent(majority)} of the time.",
         f"{judged}; train.class_weight is balanced already."
         if weighted

@@ -14,6 +14,7 @@ import numpy as np
 from kft.audit.check import Check
 from kft.audit.texts import counted
 from kft.audit.view import AuditView
+from kft.records.estimate import percent
 from kft.records.findings import Finding, Severity
 
 NAME = "label-noise"
@@ -86,7 +87,7 @@ def find_label_noise(view: AuditView) -> Iterable[Finding]:
     rows = rows[np.argsort(-odds[rows], kind="stable")]
     labels = np.array(view.split.labels, dtype=object)
     given, suggested = labels[targets[rows]], labels[view.out_of_fold[rows].argmax(axis=1)]
-    share = len(rows) / len(known)
+    share, agreed = len(rows) / len(known), float((view.out_of_fold.argmax(axis=1) == targets).mean())
     severity: Severity = "error" if share > MANY else "warning" if share >= FEW else "note"
     first = f"{str(known.ids[rows[0]])!r} says {given[0]!r} and is probably {suggested[0]!r}"
     yield Finding(
@@ -98,7 +99,8 @@ def find_label_noise(view: AuditView) -> Iterable[Finding]:
             "labels of train and valid",
             f"are contradicted by a probe that did not see them: {first}.",
         ),
-        advice=HARD if view.shares is None else SOFT,
+        advice=f"Many of these may be right: the probe agrees with {percent(agreed)} of all labels. "
+        + (HARD if view.shares is None else SOFT),
         score=share,
         rows=tuple(map(str, known.ids[rows])),
         details={

@@ -59,11 +59,11 @@ def find_spellings(ids: Sequence[str], labels: Sequence[object], labelling: Labe
         "warning",
         f"{counted(len(new), len(counts), labelling.noun, 'are another one in another spelling')}: "
         f"{'; '.join(said[:3])}{f'; and {len(said) - 3} more' if len(said) > 3 else ''}.",
-        "kft data apply RECIPE corrections.csv -o FILE gives each the spelling of most rows; where two are meant, name "
-        "them so that people see it."
+        "Do this first: other findings count each as a class. kft data apply RECIPE corrections.csv -o FILE gives "
+        "each the spelling of most rows; where two are meant, name them so that people see it."
         if suggested
         else "Give each one spelling in the data.",
-        len(rows) / len(labels),
+        1.0,  # before all warnings that count classes
         tuple(ids[row] for row in rows),
         {"suggested": suggested, "spellings": several, "differences": said} if suggested else {"spellings": several},
     )

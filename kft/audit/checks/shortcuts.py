@@ -31,7 +31,7 @@ MOST_ROWS = 20_000
 
 
 @dataclass(frozen=True)
-class Link:
+class CueLink:
     """A cue and the class it goes with.
 
     Attributes:
@@ -127,7 +127,7 @@ def judge_cues(
         members: Class to ``bool[n]``.
         in_train: ``bool[n]``.
     """
-    best: dict[tuple[str, str], Link] = {}
+    best: dict[tuple[str, str], CueLink] = {}
     table = np.stack([*members.values()])
     for cue in cues:
         for link in _links(cue, members, table, in_train):
@@ -160,7 +160,7 @@ def judge_tokens(
         ids, texts = [ids[place] for place in kept], [texts[place] for place in kept]
         members, in_train = {name: member[kept] for name, member in members.items()}, in_train[kept]
     tokens = [tokenize(text) for text in texts]
-    plausible: list[Link] = []
+    plausible: list[CueLink] = []
     table = np.stack([*members.values()])
     for token, rows in frequent_tokens(tokens, FEWEST_ROWS):
         present = np.zeros(len(texts), bool)
@@ -194,7 +194,7 @@ def judge_tokens(
         )
 
 
-def _severity(link: Link, signs: TokenSigns) -> Severity:
+def _severity(link: CueLink, signs: TokenSigns) -> Severity:
     """Returns an error for what nearly certainly was added, a warning for what may be a word of the subject.
 
     A token is an error that goes with one class alone, tells nothing of the rest of the text, and either is no word
@@ -213,7 +213,7 @@ def _named(token: str, label: str) -> bool:
     return len(token) > 2 and token.rstrip("s") in label.lower()
 
 
-def _links(cue: Cue, members: dict[str, np.ndarray], table: np.ndarray, in_train: np.ndarray) -> Iterator[Link]:
+def _links(cue: Cue, members: dict[str, np.ndarray], table: np.ndarray, in_train: np.ndarray) -> Iterator[CueLink]:
     """Yields the classes that a property goes with; ``table`` is ``bool[classes, n]``, the members as one array."""
     (present,) = np.nonzero(cue.present & in_train)
     n = len(present)
@@ -229,7 +229,7 @@ def _links(cue: Cue, members: dict[str, np.ndarray], table: np.ndarray, in_train
             valid = ~in_train
             enough = min((cue.present & valid).sum(), (member & valid).sum()) >= 3
             valid_phi = _phi(cue.present[valid], member[valid]) if enough else float("nan")
-            yield Link(cue, label, phi, valid_phi, rows / n, rows / of_class, rows)
+            yield CueLink(cue, label, phi, valid_phi, rows / n, rows / of_class, rows)
 
 
 def _phi(first: np.ndarray, second: np.ndarray) -> float:
@@ -240,7 +240,7 @@ def _phi(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _finding(
-    link: Link,
+    link: CueLink,
     rows: tuple[str, ...],
     severity: Severity,
     what: str,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Source:
+class ExportInput:
     """What a format is written from.
 
     Attributes:
@@ -32,7 +32,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Written:
+class ExportOutput:
     """What a format holds beside the graph.
 
     Attributes:
@@ -80,7 +80,7 @@ class Format:
     name: str
     about: str
     model: str
-    write: Callable[[Source, Path], Written]
+    write: Callable[[ExportInput, Path], ExportOutput]
     packages: tuple[str, ...]
     modules: tuple[str, ...]
     extra: str

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kft.deploy.formats.format import Format, Quantization, Source, Written, signature
+from kft.deploy.formats.format import ExportInput, ExportOutput, Format, Quantization, signature
 from kft.runtime import quiet_stderr
 
 if TYPE_CHECKING:
     import keras
 
 
-def _write(source: Source, path: Path) -> Written:
+def _write(source: ExportInput, path: Path) -> ExportOutput:
     _convert(source.graph, path)
-    return Written()
+    return ExportOutput()
 
 
 def _convert(graph: keras.Model, path: Path, **settings: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kft.deploy.formats.format import Format, Quantization, Source, Written, signature
+from kft.deploy.formats.format import ExportInput, ExportOutput, Format, Quantization, signature
 
 if TYPE_CHECKING:
     import keras
@@ -22,7 +22,7 @@ SMALL = 256
 """Tensors of fewer numbers stay as they are: thresholds, the temperature, shapes."""
 
 
-def _write(source: Source, path: Path) -> Written:
+def _write(source: ExportInput, path: Path) -> ExportOutput:
     from kft.deploy.spelling import common_activations
 
     graph = source.graph
@@ -34,7 +34,7 @@ def _write(source: Source, path: Path) -> Written:
                 convert()
         except Exception:  # half of a pass was made: tf2onnx can leave it out, from a copy of what was before
             convert()
-    return Written()
+    return ExportOutput()
 
 
 @contextmanager

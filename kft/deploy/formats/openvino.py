@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kft.deploy.formats.format import Format, Quantization, Source, Written, signature
+from kft.deploy.formats.format import ExportInput, ExportOutput, Format, Quantization, signature
 from kft.extras import lacking
 from kft.runtime import as_if_absent, load_openvino
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import keras
 
 
-def _write(source: Source, path: Path) -> Written:
+def _write(source: ExportInput, path: Path) -> ExportOutput:
     openvino = load_openvino()  # before Keras does
 
     from kft.deploy.spelling import common_activations
@@ -33,7 +33,7 @@ def _write(source: Source, path: Path) -> Written:
     for output, name in zip(model.outputs, sorted(graph.output), strict=True):  # in TensorFlow's order
         output.tensor.add_names({name})  # two outputs may be one tensor: a vector is its own answer
     openvino.save_model(model, str(path), compress_to_fp16=False)
-    return Written()
+    return ExportOutput()
 
 
 def _write_float16(graph: keras.Model, whole: Path, path: Path) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kft.deploy.formats.format import Format, Source, Written, signature
+from kft.deploy.formats.format import ExportInput, ExportOutput, Format, signature
 
 if TYPE_CHECKING:
-    from kft.deploy.strings.reading import Reading
+    from kft.deploy.strings.reading import StringReader
 
 DEFAULT, ARRAYS, TOKENS = "serving_default", "arrays", "tokens"
 """Signatures: raw texts to names where the graph reads them, else arrays; arrays to figures; raw texts to arrays."""
@@ -17,7 +17,7 @@ WARM_UP = "assets.extra/tf_serving_warmup_requests"
 """Where TensorFlow Serving looks for what it asks a model before it answers people."""
 
 
-def _write(source: Source, path: Path) -> Written:
+def _write(source: ExportInput, path: Path) -> ExportOutput:
     from kft.deploy.strings.reading import make_reading
     from kft.deploy.strings.spelling import NotInGraph
 
@@ -26,14 +26,14 @@ def _write(source: Source, path: Path) -> Written:
     except NotInGraph as why:
         _archive(source, None, path)
         _write_warm_up(path, _arrays(source))
-        return Written(note=f"arrays     {DEFAULT} takes what a reader gives, and no raw input: {why}")
+        return ExportOutput(note=f"arrays     {DEFAULT} takes what a reader gives, and no raw input: {why}")
     _archive(source, reading, path)
     sides = [given if isinstance(given, tuple) else (given,) for given in source.examples]
     _write_warm_up(path, dict(zip(reading.names, map(list, zip(*sides, strict=True)), strict=True)))
-    return Written(takes=reading.names)
+    return ExportOutput(takes=reading.names)
 
 
-def _archive(source: Source, reading: Reading | None, path: Path) -> None:
+def _archive(source: ExportInput, reading: StringReader | None, path: Path) -> None:
     import keras
     import tensorflow as tf
 
@@ -64,7 +64,7 @@ def _archive(source: Source, reading: Reading | None, path: Path) -> None:
     archive.write_out(str(path), verbose=False)
 
 
-def _arrays(source: Source) -> dict[str, Any]:
+def _arrays(source: ExportInput) -> dict[str, Any]:
     """Returns one example as the graph takes it."""
     columns = source.artifact.reader.read(source.examples[:1]).source.columns
     return {name: columns[name].row(0)[None] for name in source.graph.input}

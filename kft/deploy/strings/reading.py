@@ -21,7 +21,7 @@ SPACES = "".join(rf"\x{{{point:x}}}" for point in range(sys.maxunicode + 1) if c
 """What Python strips, as in a regular expression."""
 
 
-class Reading(tf.Module):
+class StringReader(tf.Module):
     """Reads texts, or pairs of texts, as kft/deploy/runner/reading.py does.
 
     Args:
@@ -86,7 +86,7 @@ class Reading(tf.Module):
         return [tf.where(fits, whole, some) for whole, some in zip(counts, cut, strict=True)]
 
 
-def make_reading(artifact: Artifact) -> Reading:
+def make_reading(artifact: Artifact) -> StringReader:
     """Returns what reads an artifact's texts in a graph.
 
     Raises:
@@ -113,7 +113,7 @@ def make_reading(artifact: Artifact) -> Reading:
     words = read_words(tokenizer)
     pieces = WordPiece(read_spelling(tokenizer), words)
     template = around(tokenizer, pairs=task.reads.pairs)
-    return Reading(pieces, template, artifact.reader.max_tokens, html=data.html == "unescape")
+    return StringReader(pieces, template, artifact.reader.max_tokens, html=data.html == "unescape")
 
 
 def _first(ids: tf.RaggedTensor, counts: tf.Tensor) -> tf.RaggedTensor:

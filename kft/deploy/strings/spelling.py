@@ -32,7 +32,7 @@ class NotInGraph(Exception):
 
 
 @dataclass(frozen=True)
-class Spelling:
+class CodePointMap:
     """What becomes of each code point.
 
     Attributes:
@@ -51,7 +51,7 @@ class Spelling:
 
 
 @dataclass(frozen=True)
-class Words:
+class WordPieces:
     """How words become ids.
 
     Attributes:
@@ -72,7 +72,7 @@ class Words:
         return max(len(token.removeprefix(self.prefix)) for token in self.vocabulary)
 
 
-def read_words(tokenizer: tokenizers.Tokenizer) -> Words:
+def read_words(tokenizer: tokenizers.Tokenizer) -> WordPieces:
     """Returns how a tokenizer looks words up.
 
     Raises:
@@ -94,7 +94,7 @@ def read_words(tokenizer: tokenizers.Tokenizer) -> Words:
     if any(one != other and _overlap(one, other) for one in names for other in names):
         raise NotInGraph("its special tokens overlap")
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
-    return Words(
+    return WordPieces(
         vocabulary=vocabulary,
         prefix=model["continuing_subword_prefix"],
         unknown=vocabulary[model["unk_token"]],
@@ -119,7 +119,7 @@ def _overlap(one: str, other: str) -> bool:
     return one in other or any(one.endswith(other[:size]) for size in range(1, min(len(one), len(other))))
 
 
-def read_spelling(tokenizer: tokenizers.Tokenizer) -> Spelling:
+def read_spelling(tokenizer: tokenizers.Tokenizer) -> CodePointMap:
     """Returns what a tokenizer makes of each code point; ``read_words`` has admitted it.
 
     Raises:
@@ -146,7 +146,7 @@ def read_spelling(tokenizer: tokenizers.Tokenizer) -> Spelling:
     if vanishes is None or len(stands_for) < len(specials):
         raise NotInGraph("its tokenizer drops no code points that could stand for special tokens")
     pages, page_of = np.unique(codes.reshape(-1, PAGE), axis=0, return_inverse=True)
-    return Spelling(page_of.reshape(-1).astype(np.int32), pages, tuple(pieces), stands_for, vanishes)
+    return CodePointMap(page_of.reshape(-1).astype(np.int32), pages, tuple(pieces), stands_for, vanishes)
 
 
 def _is_plain(tokenizer: tokenizers.Tokenizer, block: range) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kft.deploy.strings.spelling import APART, PAGE, Spelling, Words
+from kft.deploy.strings.spelling import APART, PAGE, CodePointMap, WordPieces
 
 
 class WordPiece(tf.Module):
@@ -22,7 +22,7 @@ class WordPiece(tf.Module):
         words: How words become ids.
     """
 
-    def __init__(self, spelling: Spelling, words: Words) -> None:
+    def __init__(self, spelling: CodePointMap, words: WordPieces) -> None:
         super().__init__(name="word_piece")
         self.words, self.spelling = words, spelling
         self.page_of, self.pages = tf.constant(spelling.page_of), tf.constant(spelling.pages)

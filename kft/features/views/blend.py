@@ -17,7 +17,7 @@ from kft.features.folds import FOLDS, assign_folds
 from kft.features.probe import LOSSES
 from kft.features.views import linear, names, neighbours, tokens, words
 from kft.features.views.head import HeadView
-from kft.features.views.view import Lesson, Seen, View
+from kft.features.views.view import Lesson, View, ViewInput
 from kft.runtime import one_blas_thread
 
 SMALLEST = 1e-3
@@ -40,7 +40,7 @@ class Blend:
     views: tuple[View, ...]
     weights: np.ndarray
 
-    def outputs(self, seen: Seen) -> np.ndarray:
+    def outputs(self, seen: ViewInput) -> np.ndarray:
         """Returns ``float32[n, units]``."""
         parts = zip(self.views, self.weights, strict=True)
         return np.asarray(sum(np.float32(weight) * view.outputs(seen) for view, weight in parts), np.float32)
@@ -134,9 +134,9 @@ def fit_blend(lesson: Lesson, folding: Folding, tick: Callable[[int], None] = la
     Example:
         >>> from kft.features.views.view import Goal
         >>> vectors = np.array([[1, i / 50] for i in range(10)] + [[i / 50, 1] for i in range(10)], np.float32)
-        >>> lesson = Lesson(Seen(vectors), np.arange(20) // 10, Goal("softmax", 2))
+        >>> lesson = Lesson(ViewInput(vectors), np.arange(20) // 10, Goal("softmax", 2))
         >>> found = fit_blend(lesson, Folding(lesson.targets))
-        >>> int(found.blend.outputs(Seen(np.array([[3.0, 0.1]], np.float32))).argmax())
+        >>> int(found.blend.outputs(ViewInput(np.array([[3.0, 0.1]], np.float32))).argmax())
         0
     """
     rows = folding.rows()

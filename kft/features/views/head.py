@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.features.views.view import Goal, Seen
+from kft.features.views.view import Goal, ViewInput
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,5 +34,5 @@ class HeadView:
     def arrays(self) -> Mapping[str, np.ndarray]:
         return {"kernel": self.kernel, "bias": self.bias}
 
-    def outputs(self, seen: Seen) -> np.ndarray:
+    def outputs(self, seen: ViewInput) -> np.ndarray:
         return self.goal.normalised(seen.vectors @ self.kernel + self.bias)

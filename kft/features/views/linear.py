@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from kft.features.probe import CONVERGED, LOSSES, Basis, Problem, minimise, principal_axes
+from kft.features.probe import CONVERGED, LOSSES, Basis, ProbeProblem, minimise, principal_axes
 from kft.features.sparse import MEMORY
-from kft.features.views.view import Goal, Lesson, Seen, folds_of
+from kft.features.views.view import Goal, Lesson, ViewInput, folds_of
 from kft.feed.source import DenseColumn
 
 STRENGTHS = tuple(float(c) for c in 10.0 ** np.arange(-3, 2.01, 0.5))
@@ -47,7 +47,7 @@ class LinearView:
     def arrays(self) -> Mapping[str, np.ndarray]:
         return {"kernel": self.kernel, "bias": self.bias}
 
-    def outputs(self, seen: Seen) -> np.ndarray:
+    def outputs(self, seen: ViewInput) -> np.ndarray:
         return self.goal.normalised(seen.unit @ self.kernel + self.bias)
 
 
@@ -109,7 +109,7 @@ class _Solver:
         turned = (vectors - self._basis.mean.astype(np.float32)) @ self._basis.turn
         weights = np.append(lesson.counts, np.ones(len(targets) - len(lesson), np.float32))
         rows = [(np.arange(len(targets)), turned)]
-        self._problem = Problem(rows, targets, weights, LOSSES[lesson.goal.solver])
+        self._problem = ProbeProblem(rows, targets, weights, LOSSES[lesson.goal.solver])
         self._minimise = partial(minimise, self._problem, memory=MEMORY)
 
     def solve(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.features.views.view import Goal, Lesson, Seen, folds_of
+from kft.features.views.view import Goal, Lesson, ViewInput, folds_of
 
 WIDTHS = (0.02, 0.035, 0.05, 0.1, 0.2)
 """An output is ``cosine / width``: the smaller, the surer."""
@@ -37,7 +37,7 @@ class NamesView:
     def arrays(self) -> Mapping[str, np.ndarray]:
         return {"known": self.known, "width": np.array(self.width, np.float32)}
 
-    def outputs(self, seen: Seen) -> np.ndarray:
+    def outputs(self, seen: ViewInput) -> np.ndarray:
         return self.goal.normalised(seen.unit @ self.known.T / np.float32(self.width))
 
 

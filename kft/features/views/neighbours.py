@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.features.views.view import Goal, Lesson, Seen, folds_of
+from kft.features.views.view import Goal, Lesson, ViewInput, folds_of
 from kft.metrics.neighbours import cosines
 
 WIDTHS = (0.01, 0.015, 0.022, 0.033, 0.05, 0.07, 0.1, 0.2)
@@ -53,7 +53,7 @@ class NeighboursView:
             "width": np.array(self.width, np.float32),
         }
 
-    def outputs(self, seen: Seen) -> np.ndarray:
+    def outputs(self, seen: ViewInput) -> np.ndarray:
         found = np.empty((len(seen), self.goal.units), np.float32)
         for places, alike in cosines(seen.unit, self.known):
             found[places] = self.goal.from_shares(_shares(alike, self.width, self.weight, self.speaks))

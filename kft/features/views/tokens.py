@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kft.features.sparse import solve_sparse
-from kft.features.views.view import Goal, Lesson, Seen, answers_out_of_fold
+from kft.features.views.view import Goal, Lesson, ViewInput, answers_out_of_fold
 from kft.feed.batches import Ragged
 
 STRENGTH = 30.0
@@ -58,7 +58,7 @@ class TokensView:
         names = ("column_of_token", "column_of_pair", "rarity", "kernel", "bias")
         return {name: getattr(self, name) for name in names}
 
-    def outputs(self, seen: Seen) -> np.ndarray:
+    def outputs(self, seen: ViewInput) -> np.ndarray:
         assert seen.tokens is not None
         rows = self._reader.read(seen.tokens)
         return self.goal.normalised(np.asarray(rows @ self.kernel + self.bias, np.float32))

@@ -37,7 +37,7 @@ class Shapes:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ViewInput:
     """Examples as views read them.
 
     Attributes:
@@ -58,16 +58,16 @@ class Seen:
         """``float32[n, width]``: the vectors at length 1."""
         return unit_rows(self.vectors)
 
-    def take(self, rows: np.ndarray) -> Seen:
+    def take(self, rows: np.ndarray) -> ViewInput:
         """Returns these examples alone, in this order."""
         tokens, shapes = self.tokens, self.shapes
-        return Seen(
+        return ViewInput(
             self.vectors[rows],
             None if tokens is None else Ragged.from_rows([tokens.row(int(row)) for row in rows]),
             None if shapes is None else shapes.take(rows),
         )
 
-    def with_more(self, other: Seen) -> Seen:
+    def with_more(self, other: ViewInput) -> ViewInput:
         """Returns these examples and then others."""
         tokens = shapes = None
         if self.tokens is not None and other.tokens is not None:
@@ -76,7 +76,7 @@ class Seen:
             tokens = Ragged(np.concatenate([mine.values, theirs.values]), offsets)
         if self.shapes is not None and other.shapes is not None:
             shapes = self.shapes.with_more(other.shapes)
-        return Seen(np.concatenate([self.vectors, other.vectors]), tokens, shapes)
+        return ViewInput(np.concatenate([self.vectors, other.vectors]), tokens, shapes)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class View(Protocol):
     def arrays(self) -> Mapping[str, np.ndarray]:
         """All that its layer in the graph needs, by name; ``kft.model.blend`` computes the same from them."""
 
-    def outputs(self, seen: Seen) -> np.ndarray:
+    def outputs(self, seen: ViewInput) -> np.ndarray:
         """Returns ``float32[n, units]``: log-probabilities, log-odds or standardised numbers."""
 
 
@@ -167,10 +167,10 @@ class Lesson:
         weights: ``float32[n]``: how much each example counts; None where all count the same.
     """
 
-    seen: Seen
+    seen: ViewInput
     targets: np.ndarray
     goal: Goal
-    names: Seen | None = None
+    names: ViewInput | None = None
     weights: np.ndarray | None = None
 
     def __len__(self) -> int:

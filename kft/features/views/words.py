@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from kft.features.probe import LOSSES, Problem, minimise
-from kft.features.views.view import Goal, Lesson, Seen, Shapes, answers_out_of_fold
+from kft.features.probe import LOSSES, ProbeProblem, minimise
+from kft.features.views.view import Goal, Lesson, Shapes, ViewInput, answers_out_of_fold
 from kft.tasks.word_shapes import BUCKETS
 
 STRENGTH = 1.0
@@ -44,7 +44,7 @@ class WordsView:
     def arrays(self) -> Mapping[str, np.ndarray]:
         return {name: getattr(self, name) for name in ("row_of_place", "table", "bias")}
 
-    def outputs(self, seen: Seen) -> np.ndarray:
+    def outputs(self, seen: ViewInput) -> np.ndarray:
         rows = _rows(_shapes(seen), self.row_of_place, len(self.table))
         return self.goal.normalised(np.asarray(rows @ self.table + self.bias, np.float32))
 
@@ -68,7 +68,7 @@ def fit(lesson: Lesson, strength: float) -> WordsView:
     shapes, goal = _shapes(lesson.seen), lesson.goal
     row_of_place = _learn(shapes)
     rows = _rows(shapes, row_of_place, int(row_of_place.max()) + 1)
-    problem = Problem([(np.arange(len(lesson)), rows)], lesson.targets, lesson.counts, LOSSES[goal.solver])
+    problem = ProbeProblem([(np.arange(len(lesson)), rows)], lesson.targets, lesson.counts, LOSSES[goal.solver])
     start = np.zeros((rows.shape[1] + 1, goal.units))
     # Not scaled to the curvature, as other solvers are: so it learns first what is frequent, and ends before it knows
     # by heart what is rare. Solved to the end it is worse, whatever the penalty (docs/log.md).
@@ -78,7 +78,7 @@ def fit(lesson: Lesson, strength: float) -> WordsView:
     return WordsView(row_of_place, table, solution[-1].astype(np.float32), goal)
 
 
-def _shapes(seen: Seen) -> Shapes:
+def _shapes(seen: ViewInput) -> Shapes:
     assert seen.shapes is not None  # the view is offered for words alone
     return seen.shapes
 

@@ -20,7 +20,7 @@ from kft.monitor.estimates.refusing import broken_prior_shift, not_covered, too_
 from kft.monitor.estimates.scores import OTHER, Scores, damage, known_rows
 from kft.monitor.estimates.shares import drawn_anew, sampled
 from kft.records.estimate import Estimate, percent
-from kft.records.estimated import ACCURACY, AccuracyEstimate, Way
+from kft.records.estimated import ACCURACY, AccuracyEstimate, EstimateMethod
 
 RESAMPLES = 200
 UNSEEN = 0.3
@@ -105,7 +105,7 @@ def estimate_accuracy(reference: Scores, seen: Scores, seed: int = 0) -> Accurac
     found = Estimate(value, max(0.0, value - half), min(1.0, value + half))
     assumptions = _assumed(unlike, ways.at_shares is not None)
     own = share_interval(float(reference.right.mean()), len(reference))
-    said = tuple(Way(name, each) for name, each in values.items())
+    said = tuple(EstimateMethod(name, each) for name, each in values.items())
     told = AccuracyEstimate(
         ACCURACY, found.value, found.low, found.high, METHOD, assumptions, (), len(seen), own, said, unlike
     )

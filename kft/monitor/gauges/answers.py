@@ -9,7 +9,7 @@ import numpy as np
 
 from kft.metrics.neighbours import unit_rows
 from kft.monitor.gauges.gauge import Gauge, Values, coarse, share
-from kft.monitor.known import DIRECTIONS, Known
+from kft.monitor.known import DIRECTIONS, KnownRows
 
 ANSWERS = (
     Gauge("confidence", "scores", "how sure the model is of its answer", "probability", weight=2.0),
@@ -95,7 +95,7 @@ FORMS: dict[str, Callable[[Outputs, Sequence[Mapping[str, Any]], bool], Values]]
 """By the form of the labels."""
 
 
-def measure_vectors(vectors: np.ndarray, known: Known) -> Values:
+def measure_vectors(vectors: np.ndarray, known: KnownRows) -> Values:
     """Returns the gauges of vectors.
 
     Args:

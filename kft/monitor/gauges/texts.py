@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from kft.monitor.gauges.gauge import Gauge, Values, share
-from kft.monitor.known import Known
+from kft.monitor.known import KnownRows
 
 TEXTS = (
     Gauge("tokens", "input", "how many tokens the model is given", "tokens"),
@@ -67,7 +67,7 @@ TWO_BYTES = (0xC2, 0xC3, 0xC4, 0xC5, 0xD0, 0xD1)
 
 
 @dataclass(frozen=True)
-class Spelling:
+class TokenizerLimits:
     """What is asked of a model's tokenizer.
 
     Attributes:
@@ -83,7 +83,9 @@ class Spelling:
     pairs: bool = False
 
 
-def measure_texts(texts: Sequence[str], tokens: Sequence[np.ndarray], spelling: Spelling, known: Known) -> Values:
+def measure_texts(
+    texts: Sequence[str], tokens: Sequence[np.ndarray], spelling: TokenizerLimits, known: KnownRows
+) -> Values:
     """Returns the gauges of texts.
 
     Args:
@@ -140,7 +142,9 @@ def _read_twice(points: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
     return np.bincount(rows[:-1][two & (rows[:-1] == rows[1:])], minlength=count)
 
 
-def _measure_tokens(tokens: Sequence[np.ndarray], lengths: np.ndarray, spelling: Spelling, known: Known) -> Values:
+def _measure_tokens(
+    tokens: Sequence[np.ndarray], lengths: np.ndarray, spelling: TokenizerLimits, known: KnownRows
+) -> Values:
     ids, rows = (
         np.concatenate([*tokens, np.zeros(0, np.int64)]).astype(np.int64),
         np.repeat(np.arange(len(tokens)), lengths),

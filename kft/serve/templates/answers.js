@@ -14,6 +14,7 @@ function headline(answer) {
   if ("label" in answer) return answer.label;
   if ("labels" in answer) return answer.labels.length ? answer.labels.join(", ") : "none of the labels";
   if ("text" in answer) return answer.text;
+  if ("vector" in answer) return "a vector of " + answer.vector.length + " numbers";
   if ("value" in answer) return String(Number(answer.value.toPrecision(6)));
   return answer.spans && answer.spans.length ? answer.spans.length + " found" : "nothing found";
 }

@@ -76,10 +76,12 @@ async function send() {
   try {
     if (!models.length && !(await loadModels())) throw new Error("The token is missing or wrong.");
     const model = chosen();
+    const text = at("text").value;
     const response = await fetch(model.search ? "/search" : "/predict", { method: "POST", ...asked(model) });
     const found = await response.json();
     if (!response.ok) throw new Error(found.error);
-    (model.search ? list : show)(found);
+    if (model !== chosen()) return; // another model is shown by now
+    (model.search ? list : show)(found, text);
   } catch (error) {
     fail(error instanceof TypeError ? "The server cannot be reached." : error.message);
   } finally {
@@ -95,9 +97,9 @@ function fail(reason) {
   at("answer").hidden = false;
 }
 
-function show(answer) {
+function show(answer, text) {
   at("answer").className = answer.abstain ? "withheld" : "";
-  at("answer").replaceChildren(...answerParts(answer, at("text").value));
+  at("answer").replaceChildren(...answerParts(answer, text));
   at("answer").hidden = false;
 }
 

@@ -3,9 +3,12 @@
 let looked = "";
 let runs = [];
 let tried = "";
+let known = Promise.resolve(); // what the model that is tried reads
 const newest = (kind) => state.jobs.find((job) => job.kind === kind && job.recipe === place().recipe);
 const reportOf = (run) => state.jobs.find((job) => job.kind === "report" && job.run === run);
 const value = (id) => at(id).value;
+const escaped = (path) => path.split("/").map((part) => "/" + encodeURIComponent(part)).join("");
+const quoted = (name) => (/^[\w@%+=:,.\/-]+$/.test(name) ? name : "'" + name.replaceAll("'", "'\\''") + "'");
 
 function size(bytes) {
   if (bytes === null) return "";
@@ -92,6 +95,7 @@ async function look(first) {
     found = await askJson("/look", given);
   } catch (error) {
     at("columns-about").textContent = data;
+    at("columns-form").reset();
     at("columns-form").hidden = at("looked").hidden = at("rows").hidden = true;
     if (error instanceof Told) tell("columns-error", error.error);
     else looked = "";
@@ -161,7 +165,7 @@ function showFindings(job) {
   at("check-page").hidden = !file;
   if (!file) return;
   const link = make("a", "Open the page with examples and plots");
-  Object.assign(link, { href: "/shown/" + file.split("/").map(encodeURIComponent).join("/"), target: "_blank", rel: "noopener" });
+  Object.assign(link, { href: "/shown" + escaped(file), target: "_blank", rel: "noopener" });
   at("check-page").replaceChildren(link);
 }
 
@@ -175,7 +179,7 @@ async function showCheck() {
     delete at("findings").dataset.job;
     at("check-start").hidden = false;
     at("findings").replaceChildren();
-    return "kft check " + place().recipe;
+    return "kft check " + quoted(place().recipe);
   }
   const told = await ask("/jobs/" + job.id);
   showJob(at("check-job"), told);
@@ -209,7 +213,7 @@ async function showTrain() {
   if (!job) {
     for (const id of ["train-job", "train-resume", "train-stop", "to-result", "epochs"]) at(id).hidden = true;
     at("train-start").hidden = false;
-    return "kft train " + place().recipe;
+    return "kft train " + quoted(place().recipe);
   }
   const told = await ask("/jobs/" + job.id);
   showJob(at("train-job"), told);
@@ -236,12 +240,21 @@ const fixedShort = (number) => (number === null || number === undefined ? "unkno
 
 async function showResult(entered) {
   if (entered) {
-    runs = (await ask("/runs")).runs;
+    const found = await ask("/runs");
+    runs = found.runs;
+    const wanted = place().run;
+    const there = !wanted || runs.some((each) => each.run === wanted);
+    at("unread").textContent = [there ? "" : wanted + " is not ready, or cannot be read: it is not what is shown here.",
+      ...Object.entries(found.unreadable).map(([each, why]) => each + " cannot be read: " + why + ".")].join(" ").trim();
+    at("unread").hidden = !at("unread").textContent;
     at("no-result").hidden = runs.length > 0;
     at("result").hidden = !runs.length;
     if (!runs.length) return "";
     options("run", runs.map((each) => [each.run, each.run.replace("runs/", "") + " (" + each.figure + ")"]), place().run || runs[0].run);
-    if (tried !== value("run")) at("answer").hidden = true;
+    if (tried !== value("run")) {
+      at("answer").hidden = true;
+      untell("result-error");
+    }
   }
   const run = runs.find((each) => each.run === value("run"));
   if (!run) return "";
@@ -255,10 +268,10 @@ async function showResult(entered) {
   }
   const there = run.report || (job && job.state === "done");
   at("report-link").hidden = !there;
-  at("report-link").href = "/shown/" + run.run + "/report.html";
+  at("report-link").href = "/shown" + escaped(run.run) + "/report.html";
   at("report-start").hidden = Boolean(there || (job && job.state === "running"));
   if (there && job && job.state === "done") say("The report is ready");
-  return "kft report " + run.run + "; kft predict " + run.run + " \"a text\"";
+  return "kft report " + quoted(run.run) + "; kft predict " + quoted(run.run) + " INPUT";
 }
 
 function showFigures(run) {
@@ -266,13 +279,13 @@ function showFigures(run) {
   const rows = run.metrics.map(([title, found]) =>
     [title, found.value.toFixed(3), found.low === null ? "" : found.low.toFixed(3) + " to " + found.high.toFixed(3)]);
   at("metrics").replaceChildren(table(["on rows it has never seen", "figure", "95 % interval"], rows, [1, 2]));
-  if (run.run !== tried) askAbout(run.run);
+  if (run.run !== tried) known = askAbout(run.run);
 }
 
 async function askAbout(run) {
   tried = run;
   try {
-    const about = await ask("/" + run + "/about");
+    const about = await ask(escaped(run) + "/about");
     at("try-text-part").hidden = about.reads === "image";
     at("try-image-part").hidden = about.reads !== "image";
     at("try-pair-part").hidden = about.reads !== "text-pair";
@@ -285,17 +298,20 @@ async function askAbout(run) {
 
 async function answer() {
   const run = value("run");
+  const text = value("try-text");
   let found;
+  await known;
   if (!at("try-image-part").hidden) {
     const [image] = at("try-image").files;
     if (!image) throw new Told({ problem: "there is no image", next_step: "choose one" });
     found = await ask("/try?run=" + encodeURIComponent(run), image, image.type || "image/png");
   } else {
     const pair = at("try-pair-part").hidden ? {} : { pair: value("try-pair") };
-    found = await askJson("/try", { run, text: value("try-text"), ...pair });
+    found = await askJson("/try", { run, text, ...pair });
   }
+  if (run !== value("run")) return; // another run is shown by now
   at("answer").className = found.abstain ? "withheld" : "";
-  at("answer").replaceChildren(...answerParts(found, value("try-text")));
+  at("answer").replaceChildren(...answerParts(found, text));
   at("answer").hidden = false;
   at("answer").scrollIntoView({ block: "nearest" });
 }
@@ -351,9 +367,10 @@ async function enter() {
     for (const box of document.querySelectorAll(".told")) untell(box.id);
     at("step-" + step).querySelector("h2").focus();
   }
-  if (step === "columns" && looked !== now.data && now.data) {
+  if (step === "columns" && now.data && (another || looked !== now.data)) {
+    const first = looked !== now.data;
     looked = now.data;
-    await look(true);
+    await look(first); // another time as it was asked for: the file may have changed meanwhile
   }
   const command = await SHOW[step](changed || another);
   keepFocus(before, at("step-" + step));

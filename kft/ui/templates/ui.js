@@ -164,7 +164,8 @@ function showJob(box, job) {
   }
   const [status, bar, doing, details] = box.children;
   const progress = job.progress;
-  status.textContent = WORDS[job.state] + (job.seconds === null ? "" : ", " + duration(job.seconds));
+  const when = job.ended === null ? "" : ", " + new Date(1000 * job.ended).toLocaleString();
+  status.textContent = WORDS[job.state] + (job.seconds === null ? "" : ", " + duration(job.seconds)) + when;
   bar.hidden = job.state !== "running";
   if (progress && progress.total) {
     bar.max = progress.total;

@@ -28,13 +28,13 @@ def pieces(tokenizer):
 def test_rows_are_those_of_the_reader(pieces, tokenizer, pairs, most):
     import tensorflow as tf
 
-    from kft.deploy.strings.reading import Reading
+    from kft.deploy.strings.reading import StringReader
 
     rng = random.Random(most)
     texts = ["the " * count for count in (*range(1, 12), 1, 12, 12, 1)]
     inputs = [(one, rng.choice(texts)) for one in texts * 3] if pairs else texts
     template = around(tokenizer, pairs=pairs)
-    reading = Reading(pieces, template, most, html=False)
+    reading = StringReader(pieces, template, most, html=False)
     assert reading.names == (("first", "second") if pairs else ("text",))
     sides = list(zip(*inputs, strict=True)) if pairs else [inputs]
     found = reading([tf.constant(side) for side in sides])
@@ -50,9 +50,9 @@ def test_rows_are_those_of_the_reader(pieces, tokenizer, pairs, most):
 def test_what_cannot_be_answered_is_an_error(pieces, tokenizer):
     import tensorflow as tf
 
-    from kft.deploy.strings.reading import Reading
+    from kft.deploy.strings.reading import StringReader
 
-    reading = Reading(pieces, around(tokenizer, pairs=False), 8, html=True)
+    reading = StringReader(pieces, around(tokenizer, pairs=False), 8, html=True)
     for empty in ("", " \t\n", "\u2003\x1c", "&nbsp;", "&#32;&amp;#32;"):
         with pytest.raises(tf.errors.InvalidArgumentError, match="a text is empty: there is nothing to answer"):
             reading([tf.constant(["the", empty])])

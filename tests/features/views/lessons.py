@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kft.features.views.view import Goal, Lesson, Seen, Shapes
+from kft.features.views.view import Goal, Lesson, Shapes, ViewInput
 from kft.feed.batches import Ragged
 from kft.tasks.word_shapes import word_features
 from kft.tasks.words import word_places
@@ -19,9 +19,9 @@ def lesson(seed: int = 0, *, solver: str = "softmax", rows: int = ROWS, noise: f
     centres = 3 * np.eye(CLASSES, WIDTH, dtype=np.float32)
     vectors = centres[classes] + noise * rng.normal(size=(rows, WIDTH)).astype(np.float32)
     texts = [np.append(rng.integers(10, 30, rng.integers(1, 6)), own).astype(np.int32) for own in classes]
-    seen = Seen(vectors, Ragged.from_rows(texts))
+    seen = ViewInput(vectors, Ragged.from_rows(texts))
     if solver == "softmax":
-        return Lesson(seen, classes, Goal(solver, CLASSES), Seen(centres))
+        return Lesson(seen, classes, Goal(solver, CLASSES), ViewInput(centres))
     if solver == "sigmoid":
         several = np.eye(CLASSES, dtype=np.float32)[classes]
         several[:, 0] = classes > 1
@@ -41,4 +41,4 @@ def tagged_words(texts: int = 40, seed: int = 0) -> Lesson:
     places = np.concatenate(word_features(made, [word_places(text) for text in made]))
     targets = np.array([int(word.isupper()) for text in made for word in text.split()])
     shapes = Shapes(places, np.repeat(np.arange(texts), 6))
-    return Lesson(Seen(np.ones((len(targets), 3), np.float32), None, shapes), targets, Goal("softmax", 2))
+    return Lesson(ViewInput(np.ones((len(targets), 3), np.float32), None, shapes), targets, Goal("softmax", 2))

@@ -8,7 +8,7 @@ import pytest
 from kft.features.views import linear, names, neighbours, tokens
 from kft.features.views.blend import Folding, fit_blend, fit_tuned_blend, weigh
 from kft.features.views.head import HeadView
-from kft.features.views.view import Goal, Lesson, Seen
+from kft.features.views.view import Goal, Lesson, ViewInput
 from kft.feed.batches import Ragged
 from tests.features.views.lessons import CLASSES, ROWS, WIDTH, lesson
 
@@ -34,7 +34,7 @@ def test_an_answer_out_of_fold_does_not_see_its_own_label(family):
 def test_copies_in_one_group_do_not_vouch_for_each_other():
     rng = np.random.default_rng(0)
     half = rng.normal(size=(60, WIDTH)).astype(np.float32)
-    seen = Seen(np.concatenate([half, half]))
+    seen = ViewInput(np.concatenate([half, half]))
     targets = np.tile(rng.integers(0, CLASSES, 60), 2)
     given = Lesson(seen, targets, Goal("softmax", CLASSES))
     apart = fit_blend(given, Folding(targets))
@@ -70,7 +70,7 @@ def test_a_blend_depends_on_the_seed_alone():
 
 def test_a_token_that_training_never_saw_is_passed_over():
     view = tokens.fit(lesson(), tokens.STRENGTH)
-    new = Seen(np.zeros((2, WIDTH), np.float32), Ragged.from_rows([np.array([999_999]), np.array([999_999, 2])]))
+    new = ViewInput(np.zeros((2, WIDTH), np.float32), Ragged.from_rows([np.array([999_999]), np.array([999_999, 2])]))
     outputs = view.outputs(new)
     assert np.isfinite(outputs).all()
     assert outputs[1].argmax() == 2
@@ -86,7 +86,7 @@ def test_a_class_of_one_example_is_answered_by_all_views():
 def test_a_tuned_blend_is_judged_on_valid_alone():
     train, valid = lesson(0, noise=2.5), lesson(1, noise=2.5)
     by_heart = Lesson(
-        Seen(np.eye(CLASSES, WIDTH, dtype=np.float32)[train.targets], train.seen.tokens), train.targets, train.goal
+        ViewInput(np.eye(CLASSES, WIDTH, dtype=np.float32)[train.targets], train.seen.tokens), train.targets, train.goal
     )
     head = HeadView(np.eye(WIDTH, CLASSES, dtype=np.float32), np.zeros(CLASSES, np.float32), train.goal)
     found = fit_tuned_blend(head, by_heart, valid, Folding(valid.targets))
@@ -97,9 +97,9 @@ def test_a_tuned_blend_is_judged_on_valid_alone():
 
 def test_row_weights_reach_the_views_and_the_weighing():
     given = lesson(noise=3.0)
-    plain = Lesson(Seen(given.seen.vectors), given.targets, given.goal)
+    plain = Lesson(ViewInput(given.seen.vectors), given.targets, given.goal)
     heavy = replace(plain, weights=np.where(given.targets == 2, 20, 1).astype(np.float32))
-    new = Seen(lesson(4, noise=3.0).seen.vectors)
+    new = ViewInput(lesson(4, noise=3.0).seen.vectors)
     found = [fit_blend(each, Folding(given.targets)) for each in (plain, heavy)]
     said = [(each.blend.outputs(new).argmax(axis=1) == 2).sum() for each in found]
     assert said[1] > said[0]

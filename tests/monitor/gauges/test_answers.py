@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kft.monitor.gauges.answers import FORMS, entropy, measure_vectors
-from kft.monitor.known import NOTHING, Known, principal
+from kft.monitor.known import NOTHING, KnownRows, principal
 
 
 def test_one_class():
@@ -37,7 +37,7 @@ def test_numbers_and_spans():
 
 
 def test_distance_is_that_to_the_nearest():
-    known = Known(2, vectors=np.array([[2, 0], [0, 3]], np.float16))
+    known = KnownRows(2, vectors=np.array([[2, 0], [0, 3]], np.float16))
     found = measure_vectors(np.array([[5.0, 0.0], [1.0, 1.0], [-1.0, 0.0]], np.float32), known)
     assert found["distance"] == pytest.approx([0, 1 - np.sqrt(0.5), 1], abs=1e-4)
     assert found["norm"] == pytest.approx([5, np.sqrt(2), 1], rel=1e-3)
@@ -50,7 +50,7 @@ def test_principal_directions_are_those_of_the_largest_spread():
     mean, directions = principal(vectors)
     assert mean == pytest.approx(vectors.mean(axis=0), abs=1e-5) and directions.shape == (4, 6)
     assert np.abs(directions[:3]).argmax(axis=1).tolist() == [1, 2, 0] and (directions.max(axis=1) > 0).all()
-    found = measure_vectors(vectors, Known(200, mean=mean, directions=directions))
+    found = measure_vectors(vectors, KnownRows(200, mean=mean, directions=directions))
     assert found["direction_1"].std() > found["direction_2"].std() > found["direction_3"].std()
     assert principal(vectors[:1])[1].shape == (0, 6)  # one row has no direction
     assert principal(vectors[:3])[1].shape == (2, 6)
@@ -64,7 +64,7 @@ def test_rows_that_are_alike_stay_alike_however_they_are_computed():
     rng = np.random.default_rng(0)
     vectors = np.repeat(rng.normal(size=(40, 64)), 5, axis=0).astype(np.float32)
     mean, directions = principal(vectors)
-    known = Known(9, vectors=vectors[::5].astype(np.float16), mean=mean, directions=directions)
+    known = KnownRows(9, vectors=vectors[::5].astype(np.float16), mean=mean, directions=directions)
     near = (vectors * (1 + rng.normal(0, 2e-7, vectors.shape))).astype(np.float32)
     one, other = measure_vectors(vectors, known), measure_vectors(near, known)
     assert set(one) == {"norm", "distance", *(f"direction_{at}" for at in range(1, 5))}

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from kft.monitor.gauges.texts import SCRIPTS, Spelling, measure_texts
-from kft.monitor.known import CELLS, NOTHING, Known, count_tokens
+from kft.monitor.gauges.texts import SCRIPTS, TokenizerLimits, measure_texts
+from kft.monitor.known import CELLS, NOTHING, KnownRows, count_tokens
 
-PLAIN = Spelling(max_tokens=8)
+PLAIN = TokenizerLimits(max_tokens=8)
 
 
 def measured(*texts, spelling=PLAIN, known=NOTHING, tokens=None):
@@ -73,7 +73,7 @@ def test_tokens_are_counted_and_cut_ones_are_told():
 
 
 def test_what_the_tokenizer_does_not_know_and_what_it_adds():
-    spelling = Spelling(16, unknown=1, special=(0, 2))
+    spelling = TokenizerLimits(16, unknown=1, special=(0, 2))
     found = measured("x", "y", "z", spelling=spelling, tokens=[[0, 1, 5, 2], [0, 5, 5, 2], [0, 2]])
     np.testing.assert_equal(found["unknown_tokens"], [0.5, 0, np.nan])
     assert "unknown_tokens" not in measured("x") and "first_share" not in found
@@ -82,8 +82,8 @@ def test_what_the_tokenizer_does_not_know_and_what_it_adds():
 def test_surprise_is_that_of_the_valid_split():
     counts, hashed = count_tokens([np.array([0, 3, 3, 4]), np.array([0, 3])], 10, special=(0,))
     assert not hashed and counts.tolist() == [0, 0, 0, 3, 1, 0, 0, 0, 0, 0]
-    known = Known(2, counts)
-    spelling = Spelling(16, special=(0,))
+    known = KnownRows(2, counts)
+    spelling = TokenizerLimits(16, special=(0,))
     found = measured("a", "b", "c", spelling=spelling, known=known, tokens=[[0, 3], [0, 3, 9], [0]])
     common, never = -np.log(4 / 14), -np.log(1 / 14)
     assert found["surprise"][:2] == pytest.approx([common, (common + never) / 2]) and np.isnan(found["surprise"][2])
@@ -97,12 +97,12 @@ def test_a_large_vocabulary_is_hashed():
     rows = [rng.integers(0, 250_000, 50) for _ in range(100)]
     counts, hashed = count_tokens(rows, 250_000, special=())
     assert hashed and len(counts) == CELLS and counts.sum() == 5000 and (counts > 0).sum() > 4000
-    found = measured("a", "b", known=Known(100, counts, hashed), tokens=[rows[0], rng.integers(0, 250_000, 50)])
+    found = measured("a", "b", known=KnownRows(100, counts, hashed), tokens=[rows[0], rng.integers(0, 250_000, 50)])
     assert found["new_tokens"][0] == 0 < 0.5 < found["new_tokens"][1]
 
 
 def test_a_pair_is_told_from_one_that_was_swapped():
-    pairs = Spelling(16, pairs=True)
+    pairs = TokenizerLimits(16, pairs=True)
     assert measured("ab\tcdef", "abcd\tef", spelling=pairs)["first_share"].tolist() == [2 / 6, 4 / 6]
 
 
@@ -111,7 +111,7 @@ def test_a_row_is_measured_alike_in_any_block():
     texts = ["".join(map(chr, rng.integers(32, 0x3000, rng.integers(1, 40)))) for _ in range(50)]
     counts, _ = count_tokens([np.arange(30)], 60, ())
     rows = [rng.integers(0, 60, rng.integers(1, 12)) for _ in texts]
-    spelling, known = Spelling(8, unknown=1, special=(0,), pairs=True), Known(1, counts)
+    spelling, known = TokenizerLimits(8, unknown=1, special=(0,), pairs=True), KnownRows(1, counts)
     whole = measure_texts(texts, rows, spelling, known)
     for place, (text, row) in enumerate(zip(texts, rows, strict=True)):
         alone = measure_texts([text], [row], spelling, known)
