@@ -25,7 +25,7 @@ def files_below(folder: Path, kind: FileKind) -> tuple[list[Path], tuple[str, ..
     """
     found = sorted(path for path in folder.rglob("*") if not any(map(is_left_out, path.relative_to(folder).parts)))
     others = [path for path in found if path.name not in kind and path.is_file()]
-    notes = ()
+    notes: tuple[str, ...] = ()
     if others:
         are = "file is" if len(others) == 1 else "files are"
         example, endings = others[0].relative_to(folder).as_posix(), ", ".join(kind.suffixes)
