@@ -72,6 +72,7 @@ class Predictor:
         reading: How a person's inputs are read for it.
         answers: Answers inputs that were read already.
         digest: sha256 of what says which files it is made of: another one may answer otherwise.
+        cut: Says how many texts of inputs are longer than what is read of them.
         note: What a person should know of the folder; mostly nothing.
     """
 
@@ -81,6 +82,7 @@ class Predictor:
     reading: InputSpec = field(repr=False)
     answers: Callable[[Sequence[Any]], list[Answer]] = field(repr=False)
     digest: str = field(repr=False)
+    cut: Callable[[Sequence[Any]], int] = field(repr=False)
     note: str = ""
 
     def shown(self) -> Iterator[Piece]:
@@ -154,7 +156,11 @@ def load(run: str | Path, *, devices: str = "auto", warm: bool = True) -> Predic
     receipt, task = known.receipt, known.task
     reading = InputSpec(task, known.recipe.spec.data, receipt.text_column, receipt.pair_column)
     digest = _digest(known.folder, artifact.checkpoint)
-    return Predictor(known.folder.path, task.name, artifact.space.labels, reading, answers, digest, known.note)
+
+    def cut(inputs: Sequence[Any]) -> int:
+        return 0 if task.reads.files else artifact.reader.read(inputs).cut
+
+    return Predictor(known.folder.path, task.name, artifact.space.labels, reading, answers, digest, cut, known.note)
 
 
 def _digest(folder: RunFolder, checkpoint: str) -> str:
@@ -172,7 +178,7 @@ def _load_shipped(folder: Path) -> Predictor:
     def answers(inputs: Sequence[Any]) -> list[Answer]:
         return [reading.task.kind.judging.given(answer) for answer in shipped.predict(inputs)]
 
-    return Predictor(folder, about.task, about.labels, reading, answers, sha256_of(folder / ABOUT))
+    return Predictor(folder, about.task, about.labels, reading, answers, sha256_of(folder / ABOUT), shipped.cut)
 
 
 def reading_of(shipped: Shipped) -> InputSpec:

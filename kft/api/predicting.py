@@ -14,8 +14,9 @@ from kft.answer.artifact import say_withheld, why_withheld
 from kft.api.answering import Predictor, load
 from kft.api.answers_file import AnswerRows, keep_columns, require_ending, table_rows
 from kft.api.reading import progress_for
-from kft.data.inputs import RawInputs, find_unusable, in_words, refuse_unusable
+from kft.data.inputs import RawInputs, first_problems, in_words, named_problems, refuse_unusable
 from kft.data.pieces import NotInPieces, is_cut, pieces_of
+from kft.deploy.runner.reading import say_cut
 from kft.errors import DataError
 from kft.records.files import sha256_of
 from kft.records.partial import Partial, partial_file
@@ -114,13 +115,16 @@ def predict_file(
     with partial_file(output, key, elsewhere=ELSEWHERE) as partial:
         if partial.rows:
             progress.note(f"resumed    {partial.rows:,} of {asked.n:,} rows had been answered")
-        why = _answer(predictor, path, asked, (partial, output), progress)
+        why, cut = _answer(predictor, path, asked, (partial, output), progress)
     answered = asked.n - len(asked.problems)
     if why:
         progress.note(say_withheld(why, answered))
+    if said := say_cut(cut):
+        progress.note(said)
     if asked.problems:
         rows = f"{len(asked.problems):,} of {asked.n:,} rows"
-        progress.note(f"{rows} cannot be used and have no answer: row {in_words(asked.problems)}")
+        which = f"row {in_words(asked.problems)} ({first_problems(asked.problems)})"
+        progress.note(f"{rows} cannot be used and have no answer: {which}")
     return PredictFileResult(output, asked.n, answered)
 
 
@@ -147,7 +151,7 @@ def look_at(predictor: Predictor, path: Path, columns: Sequence[str] | None) -> 
     given = reading.of_table(path, unusable="keep")
     table = keep_columns(given.table, columns, str(path))
     names = tuple(map(str, table.columns))
-    problems = find_unusable(given.inputs, reading.task)
+    problems = named_problems(given.inputs, reading.task)
     return PredictionInput(len(given.inputs), names, problems, given.notes, RawInputs(given.inputs, table))
 
 
@@ -162,7 +166,7 @@ def _in_pieces(predictor: Predictor, path: Path, columns: Sequence[str] | None) 
             raise NotInPieces
         alone = own[0] if len(own) == 1 else alone
         names |= dict.fromkeys(own)
-        problems |= {row + before: said for row, said in find_unusable(given.inputs, predictor.reading.task).items()}
+        problems |= {row + before: said for row, said in named_problems(given.inputs, predictor.reading.task).items()}
         notes |= dict.fromkeys(given.notes)
         sizes.append(len(given.inputs))
     if not sizes or (alone is not None and len(names) > 1):
@@ -185,10 +189,15 @@ def _no_rows(names: Sequence[str] | Mapping[str, None]) -> pd.DataFrame:
 
 def _answer(
     predictor: Predictor, path: Path, asked: PredictionInput, to: tuple[Partial, Path], progress: Progress
-) -> Counter[str]:
-    """Answers what is not answered yet, and writes it; returns why answers were withheld, and how often."""
+) -> tuple[Counter[str], int]:
+    """Answers what is not answered yet, and writes it.
+
+    Returns:
+        Why answers were withheld, and how often; how many texts are longer than what was read of them.
+    """
     partial, output = to
     why: Counter[str] = Counter(partial.facts.get("why", {}))
+    cut = int(partial.facts.get("cut", 0))
     rows = AnswerRows(partial.file, output, asked.columns, partial.facts.get("fields", ()))
     with progress.task("answers", asked.n) as tick:
         tick(partial.rows)
@@ -196,16 +205,17 @@ def _answer(
             usable = [given for row, given in enumerate(inputs, start + 1) if row not in asked.problems]
             found = predictor.answers(usable)
             why.update(why_withheld(found))
+            cut += predictor.cut(usable)
             answers = iter(found)
             rows.add(
                 table_rows(table),
                 (None if start + place in asked.problems else next(answers) for place in range(1, len(inputs) + 1)),
             )
             if rows.fields and start + len(inputs) < asked.n:
-                partial.keep(start + len(inputs), {"fields": list(rows.fields), "why": dict(why)})
+                partial.keep(start + len(inputs), {"fields": list(rows.fields), "why": dict(why), "cut": cut})
             tick(len(inputs))
         rows.end()
-    return why
+    return why, cut
 
 
 def _chunks(

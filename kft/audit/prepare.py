@@ -11,14 +11,13 @@ from kft.audit.view import AuditView
 from kft.features.folds import out_of_fold
 from kft.features.vectors import pooled_vectors
 from kft.model.backbones import Backbone
-from kft.model.encode import Encoded, beside, make_reader
+from kft.model.encode import Encoded, Reader, beside, make_reader
 from kft.recipe.schema import RecipeSpec
 from kft.split.assign import SPLITS
 from kft.split.data_split import DataSplit
 from kft.split.labels import read_with_labels
 from kft.split.near import groups_of, join_groups
 from kft.tasks.registry import TASKS
-from kft.tasks.task import Task
 from kft.train.lengths import require_positions
 from kft.train.progress import Progress
 
@@ -43,7 +42,8 @@ def prepare_view(
     task = TASKS.get(spec.task)
     if not features and task.reads.files:
         return AuditView(split, task, spec)
-    read = _read(spec, split, backbone, task, progress)
+    reader = make_reader(task, backbone, spec.model)
+    read = _read(reader, split, progress)
     sources = {name: encoded.source for name, encoded in read.items()}
     tokens = {
         name: beside(encoded.lengths[:, None], task).max(axis=1)  # of two sides the longer
@@ -54,6 +54,7 @@ def prepare_view(
         "offsets": {name: encoded.offsets for name, encoded in read.items() if encoded.offsets is not None},
         "lost": {name: encoded.lost for name, encoded in read.items() if encoded.lost is not None},
         "most_tokens": backbone.max_tokens,
+        "image_side": 0 if reader.sizing is None else min(reader.sizing.height, reader.sizing.width),
     }
     if not features:
         return AuditView(split, task, spec, tokens, **about)
@@ -75,10 +76,9 @@ def prepare_view(
     return whole
 
 
-def _read(spec: RecipeSpec, split: DataSplit, backbone: Backbone, task: Task, progress: Progress) -> dict[str, Encoded]:
+def _read(reader: Reader, split: DataSplit, progress: Progress) -> dict[str, Encoded]:
     """Returns each split as the backbone takes it."""
-    reader = make_reader(task, backbone, spec.model)
-    images = task.reads.files
+    images = reader.task.reads.files
     rows = sum(len(split.part(name)) for name in SPLITS)
     with progress.task("decoding images, once" if images else "tokenizing", rows) as tick:
         given = {name: read_with_labels(split.part(name), split.kind) for name in SPLITS}

@@ -40,6 +40,7 @@ class AuditView:
         most_tokens: How many tokens the backbone takes; 0 where that is not known, and for images.
         lost: Split to ``int64[n, 2]``: tokens of each prompt and of its response that are cut; empty where answers are
             not written.
+        image_side: Pixels of the shorter side of the model's input; 0 where no backbone was asked for, and for texts.
     """
 
     split: DataSplit
@@ -52,6 +53,7 @@ class AuditView:
     strength: float | None = None
     most_tokens: int = 0
     lost: Mapping[str, np.ndarray] = field(default_factory=dict)
+    image_side: int = 0
 
     @cached_property
     def all(self) -> Examples:

@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kft.characters import visible
+from kft.characters import several, visible
 from kft.cli.common import WIDEST, console, load_named, output_options, print_json, terms_option, with_settings
 from kft.errors import UsageError
 
@@ -110,7 +110,7 @@ def _table(found: Sequence[tuple[Finding, Sequence[str]]], color: str, width: in
             *lines,
             Text.assemble(("→ ", color), visible(finding.advice, lines=True)),
         )
-        rows = f"{len(finding.rows):,} row{'' if len(finding.rows) == 1 else 's'}" if finding.rows else ""
+        rows = several(finding.n, "row") if finding.rows else ""
         table.add_row(Text(finding.check), rows, said)
     return table
 

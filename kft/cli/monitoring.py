@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -87,6 +86,8 @@ def monitor(
 
 def print_monitor(result: MonitorResult) -> None:
     """Prints what was counted, which gauges moved, and what to do next."""
+    from kft.records.monitored import times
+
     out = console()
     calls = f" in {result.calls:,} calls" if result.calls > 1 else ""
     windows = f"{len(result.windows):,} window{'s' if len(result.windows) != 1 else ''}"
@@ -107,7 +108,7 @@ def print_monitor(result: MonitorResult) -> None:
     for line in result.estimates:
         out.tell(f"estimate   {line}")
     if not result.rows:
-        out.tell("verdict    nothing was counted yet")
+        out.tell("verdict    none on drift: no row was counted")
     elif alarms:
         names = ", ".join(each.name for each in alarms)
         first = min(alarms, key=lambda each: _place(result, each.alarm)).alarm
@@ -115,7 +116,10 @@ def print_monitor(result: MonitorResult) -> None:
         out.tell(f"           a false alarm has a chance of at most {result.alpha:g}, over all looks", style="red")
     else:
         nearest = max(result.gauges, key=lambda each: each.strength, default=None)
-        said = f"; nearest to an alarm: {nearest.name}, {nearest.strength:.0%} of it" if nearest else ""
+        said = ""
+        if nearest and nearest.threshold and nearest.strength:
+            level = f"{times(nearest.evidence)} against {times(nearest.threshold)}"
+            said = f"; nearest to an alarm: {nearest.name}, with evidence of {level}"
         out.tell(f"verdict    no drift was found{said}", style="green")
     for example in (() if result.examples is None else result.examples.came)[:FEW_EXAMPLES]:
         shown = " ".join((example.text or example.file).split())
@@ -129,6 +133,8 @@ def _place(result: MonitorResult, window: str) -> float:
 
 
 def _table(gauges: list[GaugeSeen]) -> Table:
+    from kft.records.monitored import times
+
     table = Table("gauge", "what it tells", "before", "now", "evidence", "alarm at", "first alarm")
     for name in ("before", "now", "evidence", "alarm at"):
         next(column for column in table.columns if column.header == name).justify = "right"
@@ -138,8 +144,8 @@ def _table(gauges: list[GaugeSeen]) -> Table:
             f"{each.kind}: {each.about}",
             _mean(each, each.before),
             _mean(each, each.now),
-            _times(each.evidence),
-            "never" if each.threshold is None else _times(each.threshold),
+            times(each.evidence),
+            "never" if each.threshold is None else times(each.threshold),
             Text(each.alarm or "-", style="bold red" if each.alarm else ""),
         )
     return table
@@ -172,19 +178,6 @@ def _mean(gauge: GaugeSeen, moments: Moments | None) -> str:
     if moments is None or gauge.unit == "code":
         return "-"
     return f"{moments.mean:,.0f}" if abs(moments.mean) >= 1000 else f"{moments.mean:.3g}"
-
-
-def _times(log: float) -> str:
-    """Returns evidence as people read it: how many times likelier it is that something changed.
-
-    Example:
-        >>> _times(0.0), _times(7.6), _times(100.0)
-        ('1.0', '1,998', '10^43')
-    """
-    if log > math.log(1e6):
-        return f"10^{log / math.log(10):.0f}"
-    value = math.exp(log)
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 0.05 else "0"
 
 
 COMMANDS = (monitor,)

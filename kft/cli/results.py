@@ -128,7 +128,7 @@ def _calibration_line(found: CalibrationResult, ece: Estimate, soft: str) -> str
     if not found.n:
         return f"calibration none: {soft}Brier score {found.brier}"
     return (
-        f"calibration temperature {found.temperature:.3g} ({found.n:,} of valid): "
+        f"calibration temperature {found.temperature:.3g} (fitted on {found.n:,} rows it had not learned from): "
         f"{soft}ECE {found.ece_before.value:.3f} before, {ece.value:.3f} after; {soft}Brier score {found.brier}"
     )
 

@@ -147,10 +147,10 @@ def _print_phase(plan: PhasePlan) -> None:
     out.tell(f"trains     {plan.trainable:,} of {plan.parameters:,} parameters ({share})")
     out.tell(f"features   {plan.store}")
     parts = [("weights", memory.weights), ("gradients and moments", memory.optimizer)]
-    part = f"{memory.batch_size}" + (f" x {memory.tokens}" if memory.tokens > 1 else "")
-    parts.append((f"activations of {part} at most", memory.activations))
+    part = f"{memory.batch_size}" + (f" x {memory.tokens} tokens" if memory.tokens > 1 else "")
+    parts.append((f"activations of {part}", memory.activations))
     text = ", ".join(f"{name} {format_size(size)}" for name, size in parts if size)
-    out.tell(f"memory     {format_size(memory.total)} beside TensorFlow's own 1 GiB: {text}")
+    out.tell(f"memory     at most {format_size(memory.total)} beside TensorFlow's own 1 GiB: {text}")
 
 
 WORK = {"stored": "once an example, then stored", "recomputed": "frozen, run for every batch", "trained": "trained"}

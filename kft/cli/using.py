@@ -67,7 +67,8 @@ def predict(
     """
     from kft.answer.artifact import say_withheld, why_withheld
     from kft.api import answering, answers_file, predicting
-    from kft.data.inputs import split_lines
+    from kft.data.inputs import as_inputs, split_lines
+    from kft.deploy.runner.reading import say_cut
 
     given: str | Path = input_
     if not force_text and pair is None and input_ != "-":
@@ -98,10 +99,11 @@ def predict(
     if lines and _are_rows([*map(str, inputs)], model.reading.column):
         said = f"each line is answered as one text, and these are JSON objects with a key {model.reading.column!r}"
         echo(f"warning    {said}: kft predict {run} FILE.jsonl reads them as rows", err=True)
-    found = model.predict(inputs)
+    read = as_inputs(inputs, model.reading.task, model.reading.spec)
+    found = model.answers(read)
     if output:
         answers_file.write_answers(Path(output), model.as_table(inputs), found)
-    for said in filter(None, (model.note, say_withheld(why_withheld(found), len(found)))):
+    for said in filter(None, (model.note, say_withheld(why_withheld(found), len(found)), say_cut(model.cut(read)))):
         echo(said, err=True)
     for line in [{"n": len(found), "predictions": found}] if lines and as_json else found:
         print_json(line)

@@ -24,16 +24,16 @@ ALIKE = ("retrieval", "probe", "blend")
 """Approaches that cost alike: one pass of the frozen backbone, and next to nothing beside it."""
 
 ENOUGH = {
-    "linear": "words and their neighbours are enough: a linear model needs no backbone, so do not fine-tune",
-    "zero-shot": "the right prompt is enough: the model answers as it is, so do not fine-tune",
-    "few-shot": "the right prompt is enough, with fixed examples before it: do not fine-tune",
-    "retrieved-shots": "the right prompt and the right retrieval are enough: do not fine-tune",
-    "zero-shot+passages": "the right prompt and the right passages are enough: do not fine-tune",
-    "names": "the names of the labels are enough: no training pays, so do not fine-tune",
-    "prompting": "the right prompt is enough: a language model answers without training, so do not fine-tune",
-    "retrieval": "looking up the nearest labelled examples is enough: do not fine-tune",
-    "blend": "a blend of cheap models on the frozen backbone is enough: do not fine-tune",
-    "probe": "a head on the frozen backbone is enough: do not fine-tune",
+    "linear": "words and their neighbours are enough: a linear model needs no backbone",
+    "zero-shot": "the right prompt is enough: the model answers as it is",
+    "few-shot": "the right prompt is enough, with fixed examples before it",
+    "retrieved-shots": "the right prompt and the right retrieval are enough",
+    "zero-shot+passages": "the right prompt and the right passages are enough",
+    "names": "the names of the labels are enough: no training pays",
+    "prompting": "the right prompt is enough: a language model answers without training",
+    "retrieval": "looking up the nearest labelled examples is enough",
+    "blend": "a blend of cheap models on the frozen backbone is enough",
+    "probe": "a head on the frozen backbone is enough",
     "scratch": "pretraining brings nothing here that training from scratch does not",
 }
 
@@ -208,7 +208,7 @@ def _why(
     out_of_fold = reached[chosen].known is not None
     value = f"{reached[chosen].value:.3f} {metric} {'out of fold' if out_of_fold else 'on valid'}"
     if not is_tuned(chosen):
-        return f"{ENOUGH[chosen]} ({value})"
+        return f"{ENOUGH[chosen]}{_beside_tuning(chosen, reached)} ({value})"
     untuned = {name: each for name, each in reached.items() if name != BASELINE and not is_tuned(name)}
     rival = next((name for name in leaders if name in untuned), None)
     rival = rival or (leaders_of(untuned, sign)[0] if untuned else BASELINE)
@@ -219,6 +219,15 @@ def _why(
         f"fine-tuning pays: {chosen} gains {gain.estimate} {metric} over {rival}, the best without it ({value}), on "
         f"{said_rows(gain.rows, gain.out_of_fold)}{_rungs(reached, sign)}"
     )
+
+
+def _beside_tuning(chosen: str, reached: Mapping[str, Reached]) -> str:
+    """Says that fine-tuning does not pay; or that nobody has measured whether it does."""
+    if chosen == "scratch":
+        return ""
+    if not any(map(is_tuned, reached)):
+        return " among these; no fine-tuned model was measured"
+    return f"{', so' if ':' in ENOUGH[chosen] else ':'} do not fine-tune"
 
 
 def _rungs(reached: Mapping[str, Reached], sign: int) -> str:

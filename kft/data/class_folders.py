@@ -91,7 +91,7 @@ def find_by_class(folder: Path, kind: FileKind = IMAGES) -> list[tuple[str, str]
     if not folder.is_dir():
         raise DataError(f"no such folder of {many}", where=str(folder), expected=ONE_A_CLASS)
     found, others, empty = [], [], []
-    entries = sorted(entry for entry in folder.iterdir() if not _is_left_out(entry.name))
+    entries = sorted(entry for entry in folder.iterdir() if not is_left_out(entry.name))
     classes = [entry.name for entry in entries if entry.is_dir()]
     for label in classes:
         files = _files_below(folder, label)
@@ -136,12 +136,13 @@ def find_by_class(folder: Path, kind: FileKind = IMAGES) -> list[tuple[str, str]
 def _files_below(folder: Path, label: str) -> list[str]:
     found = []
     for place, folders, files in os.walk(folder / label):
-        folders[:] = sorted(name for name in folders if not _is_left_out(name))
-        found += [(Path(place) / name).relative_to(folder).as_posix() for name in files if not _is_left_out(name)]
+        folders[:] = sorted(name for name in folders if not is_left_out(name))
+        found += [(Path(place) / name).relative_to(folder).as_posix() for name in files if not is_left_out(name)]
     return sorted(found)
 
 
-def _is_left_out(name: str) -> bool:
+def is_left_out(name: str) -> bool:
+    """Whether a file or folder is hidden, or what a system leaves behind."""
     return name.startswith(".") or name.lower() in DROPPINGS
 
 
@@ -196,7 +197,7 @@ def class_root(folder: Path) -> Path:
         PosixPath('archive/seg_train/seg_train')
     """
     while True:
-        entries = [entry for entry in folder.iterdir() if not _is_left_out(entry.name)]
+        entries = [entry for entry in folder.iterdir() if not is_left_out(entry.name)]
         folders = [entry for entry in entries if entry.is_dir()]
         loose = any(entry.name.lower().endswith(SUFFIXES) for entry in entries)
         if loose or len(folders) != 1 or not any(below.is_dir() for below in folders[0].iterdir()):
@@ -221,7 +222,7 @@ def splits_beside(folder: Path) -> tuple[dict[Role, Path], list[str]]:
     if _role(own.parent.name) == "train":  # seg_train/seg_train
         own = own.parent
     named = read_name(own.name)
-    classes = {entry.name for entry in folder.iterdir() if entry.is_dir() and not _is_left_out(entry.name)}
+    classes = {entry.name for entry in folder.iterdir() if entry.is_dir() and not is_left_out(entry.name)}
     found: dict[Role, list[Path]] = {"valid": [], "test": []}
     notes = []
     for entry in sorted(own.parent.iterdir()):

@@ -80,12 +80,6 @@ def open_documents(frame: pd.DataFrame, spec: DataSpec, source: Path | pd.DataFr
     return frame.assign(**{TEXT: as_objects(texts)})
 
 
-def all_documents(folder: Path) -> list[Path]:
-    """Returns the documents below a folder, sorted by path, whatever subfolder they lie in."""
-    found = (path for path in folder.rglob("*") if path.name in DOCUMENTS and path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-
-
 def holds_documents(folder: Path) -> bool:
     """Whether the subfolders of a folder hold documents, and no images."""
     below = [path.name for path in folder.glob("*/**/*")]

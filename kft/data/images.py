@@ -367,8 +367,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     try:
         if image.mode.startswith("I"):  # Pillow would cut 16 bits off at 255 instead of scaling them
             pixels = np.asarray(image)
-            if pixels.min() < 0 or pixels.max() > 65535:
-                raise UnusableImage("unknown range: pixels of 32 bits")
+            if pixels.min() < 0 or pixels.max() > 65535 or (image.mode == "I" and pixels.max() < 256):
+                raise UnusableImage("unknown range: pixels of 32 bits")  # 0 .. 255 in them would become black
             return Image.fromarray((pixels // 257).astype(np.uint8)).convert("RGB")
         if image.mode == "F":
             raise UnusableImage("unknown range: pixels are floating-point numbers")

@@ -10,15 +10,18 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from kft.data.below import files_below
+from kft.data.class_folders import IMAGES
 from kft.data.clean import clean_input
 from kft.data.columns import guess_columns
 from kft.data.dialects import DELIMITED, Dialect, dialect_of, first_cells
-from kft.data.documents import ALONE, DOCUMENT, DOCUMENTS, all_documents, open_documents, read_document
+from kft.data.documents import ALONE, DOCUMENT, DOCUMENTS, open_documents, read_document
 from kft.data.examples import Columns, Examples, Input
 from kft.data.image_paths import find_files
 from kft.data.images import SUFFIXES, check_images
 from kft.data.parts import SourceTable, name_parts, parts_to_examples, read_parts, title
 from kft.data.passages import as_passages, passages_of
+from kft.data.reading import SUFFIXES as TABLES
 from kft.data.reading import load_text
 from kft.data.sentences import HEAD, holds_words
 from kft.data.tables import image_folder, read_source, refuse_rejected, unusable
@@ -91,9 +94,16 @@ def _raw_inputs(
     source: Path | pd.DataFrame, task: Task, spec: DataSpec, where: str, column: str, pair: str | None
 ) -> tuple[Sequence[Any], pd.DataFrame, tuple[str, ...], str]:
     if isinstance(source, Path) and task.reads.files and _is_image_source(source):
-        paths = all_images(source) if source.is_dir() else [source]
+        paths, notes = files_below(source, IMAGES) if source.is_dir() else ([source], ())
         folder = image_folder(source, Path.cwd())
-        return paths, _one_column(task, [os.path.relpath(path, folder) for path in paths]), (), ""
+        return paths, _one_column(task, [os.path.relpath(path, folder) for path in paths]), notes, ""
+    if isinstance(source, Path) and task.reads.files and source.suffix.lower() not in TABLES:
+        raise DataError(
+            f"files of the kind {source.suffix.lower() or 'without an ending'!r} are not read",
+            where=str(source),
+            expected="an image that ends in " + ", ".join(SUFFIXES) + "; a folder of such; or a table of their paths",
+            next_step="convert it to JPEG or PNG",
+        )
     if isinstance(source, Path) and task.reads is TEXT and (source.is_dir() or source.suffix.lower() in ALONE):
         return *_documents(source, where), ""
     if isinstance(source, Path) and source.suffix.lower() == ".txt" and not (task.reads.files or task.reads.pairs):
@@ -144,7 +154,7 @@ def _text(value: Any) -> Any:
 
 def _documents(source: Path, where: str) -> tuple[Sequence[Any], pd.DataFrame, tuple[str, ...]]:
     """Returns the text of one document, or of all below a folder, and their paths."""
-    paths = all_documents(source) if source.is_dir() else [source]
+    paths, notes = files_below(source, DOCUMENTS) if source.is_dir() else ([source], ())
     if not paths:
         raise DataError(
             "there is no document to answer",
@@ -155,7 +165,7 @@ def _documents(source: Path, where: str) -> tuple[Sequence[Any], pd.DataFrame, t
         )
     folder = source if source.is_dir() else source.parent
     table = pd.DataFrame({DOCUMENT: [path.relative_to(folder).as_posix() for path in paths]}, dtype=object)
-    return [read_document(path) for path in paths], table, ()
+    return [read_document(path) for path in paths], table, notes
 
 
 def _as_trained(source: Path | pd.DataFrame, spec: DataSpec, column: str) -> tuple[Dialect, tuple[str, ...]]:
@@ -189,12 +199,6 @@ def as_inputs(values: Any, task: Task, spec: DataSpec) -> list[Input]:
     one = isinstance(values, (str, Path)) or (task.reads.pairs and isinstance(values, tuple))
     several = [values] if one else list(values)
     return require_inputs([task.reads.convert(value) for value in several], task, "the input", spec)
-
-
-def all_images(folder: Path) -> list[Path]:
-    """Returns the images below a folder, sorted by path, whatever subfolder they lie in."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def as_texts(values: Iterable[object]) -> list[str]:
@@ -231,7 +235,7 @@ def require_inputs(
     if not inputs:
         raise DataError("there is nothing to answer", where=where, expected=f"at least one {noun[:-1]}")
     if unusable == "error":
-        refuse_unusable(find_unusable(inputs, task), len(inputs), task, where)
+        refuse_unusable(named_problems(inputs, task), len(inputs), task, where)
     return inputs
 
 
@@ -239,7 +243,7 @@ def refuse_unusable(problems: Mapping[int, str], count: int, task: Task, where: 
     """Refuses inputs of which some cannot be answered.
 
     Args:
-        problems: From ``find_unusable``.
+        problems: From ``named_problems``.
         count: How many inputs there are.
         task: What the model reads.
         where: Where they come from.
@@ -255,7 +259,7 @@ def refuse_unusable(problems: Mapping[int, str], count: int, task: Task, where: 
     raise DataError(
         f"{len(problems)} of {count} {noun} {state if empty else 'cannot be used'}",
         where=f"{where}, row {in_words(problems)}",
-        received=None if empty else next(iter(problems.values())),
+        received=None if empty else first_problems(problems),
         expected=f"{task.reads.one} in every row",
         next_step="leave these rows out; kft predict --skip-unusable answers the others of a file",
     )
@@ -271,6 +275,23 @@ def find_unusable(inputs: Sequence[Any], task: Task) -> dict[int, str]:
     """
     found = check_images([Path(given) for given in inputs]) if task.reads.files else map(_problem, inputs)
     return {row: problem for row, problem in enumerate(found, start=1) if problem}
+
+
+def named_problems(inputs: Sequence[Any], task: Task) -> dict[int, str]:
+    """Returns what ``find_unusable`` does; files by their names, for nobody counts the rows of a folder."""
+    problems = find_unusable(inputs, task)
+    return {row: f"{inputs[row - 1]}: {said}" for row, said in problems.items()} if task.reads.files else problems
+
+
+def first_problems(problems: Mapping[int, str], most: int = 3) -> str:
+    """Returns the first different ones of what is wrong with rows.
+
+    Example:
+        >>> first_problems({2: "empty text", 5: "empty text"})
+        'empty text'
+    """
+    different = list(dict.fromkeys(problems.values()))
+    return "; ".join(different[:most]) + (f" and {len(different) - most:,} more" if len(different) > most else "")
 
 
 def in_words(rows: Iterable[int], most: int = 20) -> str:

@@ -51,6 +51,10 @@ class Shipped:
         """
         return self._model.predict(inputs)
 
+    def cut(self, inputs: Sequence[Any]) -> int:
+        """Returns how many texts of inputs are longer than what is read of them."""
+        return self._model.cut(inputs)
+
     def vectors(self, texts: Sequence[str], *, side: str = "query") -> np.ndarray:
         """Returns ``float32[texts, width]``: what a model that compares texts makes of them, else what its head reads.
 

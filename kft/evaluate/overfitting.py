@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from kft.records.history import EpochDone, HistoryEvent, refit_of
+from kft.records.history import EpochDone, HistoryEvent, PhaseStarted, refit_of
 from kft.records.metrics import EpochGap, OverfittingResult
 
 LARGE_GAP = 0.10
@@ -16,6 +16,8 @@ LARGE_RISE = 0.10
 
 def judge_overfitting(history: Sequence[HistoryEvent], valid_rows: int) -> OverfittingResult:
     """Judges a run's history: is the gap of the kept epoch large, does validation get worse while training gets better.
+
+    Only the phases that led to the kept weights are judged: what others did is no fault of the model.
 
     Args:
         history: The events of history.jsonl.
@@ -48,8 +50,20 @@ def judge_overfitting(history: Sequence[HistoryEvent], valid_rows: int) -> Overf
     kept = next((each for each in epochs if (each.phase, each.epoch) in best[-1:]), None)
     when = ", before the refit" if refit_of(history) else ""
     warnings = [_large(kept, valid_rows, when)] if kept else []
-    warnings += [_growing([e for e in epochs if e.phase == phase]) for phase in dict.fromkeys(e.phase for e in epochs)]
+    led = _led_to([phase for phase, _ in best][-1:], history)
+    warnings += [
+        _growing([e for e in epochs if e.phase == phase]) for phase in led if any(e.phase == phase for e in epochs)
+    ]
     return OverfittingResult(epochs, kept, tuple(filter(None, warnings)))
+
+
+def _led_to(kept: Sequence[str], history: Sequence[HistoryEvent]) -> list[str]:
+    """Returns the kept phase and those that it started from, the first of them first."""
+    starts = {event.phase: event.start for event in history if isinstance(event, PhaseStarted)}
+    led = list(kept)
+    while led and (start := starts.get(led[0])) and start not in led:
+        led.insert(0, start)
+    return led
 
 
 def _large(kept: EpochGap, valid_rows: int, when: str) -> str:

@@ -110,7 +110,7 @@ def _said(seen: GaugeSeen, edges: Edges, wealth: Wealth) -> str:
     if change.low <= 0 <= change.high:
         return f"the mean hardly moves ({means}), the spread does; {moved}"
     low, high = sorted((abs(change.low), abs(change.high)))
-    return f"{means}: {amount(low)} to {amount(high)} {more}; {moved}"
+    return f"{means} ({amount(low)} to {amount(high)} {more}); {moved}"
 
 
 def _cells(edges: Edges, wealth: Wealth) -> str:
@@ -118,14 +118,14 @@ def _cells(edges: Edges, wealth: Wealth) -> str:
     n, whole = wealth.counts.sum(), edges.gaps.sum()
     usual, now = edges.gaps / whole, wealth.counts / max(1, n)
     at = int(((now - usual) / np.sqrt(usual * (1 - usual) * (1 / max(1, n) + 1 / whole))).argmax())
-    share = f"{now[at]:.1%} of all rows, usual is {usual[at]:.1%}"
+    share = f"{now[at]:.1%} of all rows, {usual[at]:.1%} before"
     if at == 0:
-        return f"below all test rows (under {amount(edges.values[0])}): {share}"
+        return f"what has grown most is below all test rows (under {amount(edges.values[0])}): {share}"
     if at == edges.cells - 1:
-        return f"above all test rows (over {amount(edges.values[-1])}): {share}"
+        return f"what has grown most is above all test rows (over {amount(edges.values[-1])}): {share}"
     if edges.values[at - 1] == edges.values[at]:
-        return f"most has come at {amount(edges.values[at])}: {share}"
-    return f"most has come from {amount(edges.values[at - 1])} to {amount(edges.values[at])}: {share}"
+        return f"what has grown most is {amount(edges.values[at])}: {share}"
+    return f"what has grown most is {amount(edges.values[at - 1])} to {amount(edges.values[at])}: {share}"
 
 
 def _classes(reference: Reference, windows: Sequence[WindowSeen]) -> str:

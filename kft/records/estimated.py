@@ -72,7 +72,8 @@ class AccuracyEstimate:
         if self.estimate is None:
             return f"{self.metric} not estimated: {'; '.join(self.refused)}"
         by = f"{self.labels:,} labels" if self.labels else "no label"
-        return f"{self.metric} {self.estimate} on {self.n:,} new rows, {by}"
+        about = "about " if self.labels else ""  # drawn rows tell by their chances how many they stand for
+        return f"{self.metric} {self.estimate} on {about}{self.n:,} new rows, {by}"
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ class Finding:
 
     @property
     def n(self) -> int:
-        return len(self.rows)
+        """How many rows are concerned; one may be listed with each of its copies."""
+        return len(set(self.rows))
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,19 @@ class GaugeSeen:
         return max(0.0, self.evidence) / self.threshold if self.threshold else 0.0
 
 
+def times(evidence: float) -> str:
+    """Returns evidence, a natural logarithm, as people read it: how many times likelier it is that something changed.
+
+    Example:
+        >>> times(0.0), times(7.6), times(100.0)
+        ('1.0', '1,998', '10^43')
+    """
+    if evidence > math.log(1e6):
+        return f"10^{evidence / math.log(10):.0f}"
+    value = math.exp(evidence)
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 0.05 else "0"
+
+
 @dataclass(frozen=True)
 class RowCounts:
     """What became of the rows of one call.

@@ -14,7 +14,7 @@ from kft.characters import several
 from kft.records.estimate import metric_title
 from kft.records.estimated import AccuracyEstimate, ClassShares
 from kft.records.files import utc_now
-from kft.records.monitored import GaugeSeen, Moments, MonitorResult, WindowSeen
+from kft.records.monitored import GaugeSeen, Moments, MonitorResult, WindowSeen, times
 from kft.report import monitor_plots as plots
 from kft.report.details import Grid, make_grid
 from kft.report.html import number, render, shorten
@@ -153,7 +153,7 @@ def _kinds(gauges: Sequence[GaugeSeen]) -> list[tuple[str, str, str]]:
 def _gauge_facts(gauge: GaugeSeen) -> dict[str, str]:
     facts = {"first alarm": gauge.alarm, "otherwise since": gauge.since}
     if gauge.threshold is not None:
-        facts["evidence"] = f"{gauge.evidence:,.1f}, alarm at {gauge.threshold:.1f}"
+        facts["evidence"] = f"{times(gauge.evidence)}, alarm at {times(gauge.threshold)}"
     if gauge.before is not None and gauge.now is not None and gauge.unit != "code":
         facts["mean"] = f"{number(gauge.now.mean)}, was {number(gauge.before.mean)} ({gauge.unit})"
     if gauge.change is not None:
@@ -176,8 +176,8 @@ def _mean(gauge: GaugeSeen, found: Moments | None) -> str:
 
 
 def _level(gauge: GaugeSeen) -> dict[str, str]:
-    level = "-" if gauge.threshold is None else f"{gauge.threshold:.1f}"
-    return {"evidence": f"{gauge.evidence:,.1f}", "alarm at": level, "first alarm": gauge.alarm or "-"}
+    level = "-" if gauge.threshold is None else times(gauge.threshold)
+    return {"evidence": times(gauge.evidence), "alarm at": level, "first alarm": gauge.alarm or "-"}
 
 
 def _quality(found: AccuracyEstimate) -> dict[str, Any]:
@@ -242,7 +242,7 @@ def strongest(window: WindowSeen) -> str:
     if not window.evidence:
         return ""
     name = max(window.evidence, key=lambda name: window.evidence[name])
-    return f"{name} {window.evidence[name]:.1f}"
+    return f"{name} {times(window.evidence[name])}"
 
 
 def _provenance(result: MonitorResult) -> dict[str, str]:

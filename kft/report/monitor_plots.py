@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from kft.records.estimated import ClassShare
-from kft.records.monitored import GaugeSeen, WindowSeen
+from kft.records.monitored import GaugeSeen, WindowSeen, times
 from kft.report.plots import ACCENT, BAND, BAR, GRID, INK, TEXT, as_svg, axes_of, cut
 
 MOST_POINTS = 120
@@ -59,7 +59,7 @@ def evidence_plot(gauge: GaugeSeen, windows: Sequence[WindowSeen]) -> Markup:
         if gauge.threshold:
             axes.axhline(gauge.threshold, color=TEXT, linewidth=0.9, linestyle="--")
             axes.annotate(
-                f"alarm at {gauge.threshold:.1f}",
+                f"alarm at {times(gauge.threshold)}",
                 (0.0, gauge.threshold),
                 (3, 2.5),
                 xycoords=("axes fraction", "data"),
@@ -70,16 +70,17 @@ def evidence_plot(gauge: GaugeSeen, windows: Sequence[WindowSeen]) -> Markup:
         names = [window.name for window in windows]
         _mark_alarm(axes, gauge, names, top)
         _name_windows(axes, names)
-        axes.set(ylabel="evidence (nats)", ylim=(low, top), xlim=(-0.4, max(len(windows) - 0.6, 0.4)))
+        axes.set(ylabel="evidence (log scale)", ylim=(low, top), xlim=(-0.4, max(len(windows) - 0.6, 0.4)))
+        axes.yaxis.set_major_formatter(lambda value, _: times(value))
         last = values[~np.isnan(values)]
-        end = f"{last[-1]:,.1f}" if len(last) else "none"
+        end = times(last[-1]) if len(last) else "none"
         if len(last) and last[-1] > top:
             axes.annotate(
                 f"{end} by now", (1.0, 0.97), (-3, 0), xycoords="axes fraction", textcoords="offset points",
                 ha="right", va="top", size=8, color=TEXT,
             )  # fmt: skip
         title = f"Evidence that {gauge.name} has moved"
-        at = "it raises no alarm" if gauge.threshold is None else f"an alarm is raised at {gauge.threshold:.1f}"
+        at = "it raises no alarm" if gauge.threshold is None else f"an alarm is raised at {times(gauge.threshold)}"
         return as_svg(figure, title, f"{title}, over {len(windows):,} windows: {end} after the last; {at}")
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from kft.data.documents import ALONE, DOCUMENTS, all_documents, read_document
+from kft.data.below import files_below
+from kft.data.documents import ALONE, DOCUMENTS, read_document
 from kft.data.reading import open_table
 from kft.errors import DataError
 from kft.records.index import LeftOut
@@ -72,7 +73,7 @@ def find_documents(source: Path | pd.DataFrame, text: str | None = None, id_: st
 
 
 def _files(source: Path) -> Documents:
-    paths = all_documents(source) if source.is_dir() else [source]
+    paths, notes = files_below(source, DOCUMENTS) if source.is_dir() else ([source], ())
     folder = source if source.is_dir() else source.parent
     if not paths:
         raise DataError(
@@ -84,7 +85,7 @@ def _files(source: Path) -> Documents:
         )
     ids = [path.relative_to(folder).as_posix() for path in paths]
     _refuse_bad_ids(ids, str(source))
-    return Documents(str(source), ids, paths)
+    return Documents(str(source), ids, paths, notes)
 
 
 def refuse_unusable(left_out: Sequence[LeftOut], where: str) -> None:

@@ -127,7 +127,7 @@ def test_cells_that_are_no_text_are_no_text_in_other_words_either(artifact, tmp_
     frame = pd.DataFrame({"text": [b"great", {"a": 1}, "great"]}, dtype=object)
     with pytest.raises(DataError, match="2 of 3 texts cannot be used") as caught:
         kft.load(artifact).predict(frame)
-    assert caught.value.received == "text is not text: a bytes"
+    assert caught.value.received == "text is not text: a bytes; text is not text: a dict"
 
 
 def test_an_ending_that_promises_another_table_is_refused(artifact, tmp_path):

@@ -84,3 +84,26 @@ def test_frames_sizes_and_formats_are_cues(tmp_path, photos):
     border = [name for name in cues if name.startswith("border colour")]
     assert border == ["border colour near #e02020"] and cues[border[0]].tolist() == [False] * 20 + [True]
     assert cues["format PNG"].sum() == 1
+
+
+def test_images_are_held_against_what_the_backbone_takes(tmp_path, tiny_images):
+    from PIL import Image
+
+    from kft.api.reading import split_of
+    from kft.audit.checks.image_quality import check_image_quality
+    from kft.audit.prepare import prepare_view
+    from kft.model.backbones import load_backbone
+    from kft.tasks.recipes import load_recipe
+    from kft.train.progress import Progress
+
+    rng = np.random.default_rng(0)
+    for row in range(24):
+        path = tmp_path / "photos" / ("cats", "dogs")[row % 2] / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        side = 12 if row == 0 else 40
+        Image.fromarray(rng.integers(0, 255, (side, side, 3)).astype(np.uint8)).save(path)
+    values = {"task": "image-classification", "data": {"train": "photos"}, "model": {"backbone": str(tiny_images)}}
+    recipe = load_recipe(values, base=tmp_path)
+    view = prepare_view(recipe.spec, split_of(recipe, None), load_backbone(str(tiny_images)), Progress(quiet=True))
+    (found,) = check_image_quality(view)
+    assert found.rows == ("photos/cats/0.png",) and "half the model's input of 32 pixels" in found.message

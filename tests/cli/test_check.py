@@ -189,7 +189,7 @@ def test_train_writes_the_same_form_and_goes_on(recipe, kft_cli, tmp_path):
     arguments = ("train", recipe, "--run", "run", "--set", "data.unusable_rows=skip", "--json")
     code, _, err = kft_cli(*arguments)
     assert code == 0, err
-    assert f"audit      no errors, 1 warning, no notes; kft check {recipe} shows them" in err
+    assert f"audit      quick checks: no errors, 1 warning, no notes; kft check {recipe} shows them" in err
     written = (tmp_path / "run" / "findings.json").read_bytes()
     found = json.loads(written)
     assert list(found) == ["schema_version", *KEYS[:-1]] and [each["check"] for each in found["findings"]] == [

@@ -108,6 +108,16 @@ def test_predict_lines(trained, kft_cli, monkeypatch):
     assert code == 2 and "1 of 2 texts is empty" in err and "row 2" in err
 
 
+def test_texts_that_are_longer_than_what_is_read_are_told(trained, kft_cli, tmp_path):
+    whole, longer = "the battery is awful.", "the battery is really awful. " * 20
+    (tmp_path / "texts.txt").write_text(f"{whole}\n{longer}\n{longer}\n")
+    assert "longer than" not in kft_cli("predict", trained.run, whole)[2]
+    code, _, err = kft_cli("predict", trained.run, longer)
+    assert code == 0 and "1 text is longer than what the model reads (model.max_tokens): a part of it was not" in err
+    code, _, err = kft_cli("predict", trained.run, "texts.txt")
+    assert code == 0 and "2 texts are longer than what the model reads" in err
+
+
 def test_rows_that_come_as_lines_are_answered_as_texts_and_that_is_said(trained, kft_cli, monkeypatch):
     import io
 

@@ -58,6 +58,14 @@ def test_labels_that_hang_on_words_need_no_backbone():
     assert verdict.why.endswith("which may be chance")
 
 
+def test_where_nothing_was_fine_tuned_the_verdict_does_not_advise_against_it():
+    """Whoever names cheap approaches alone has not asked."""
+    verdict = judge(majority=0.5, linear=0.7, probe=0.9)
+    said = "a head on the frozen backbone is enough among these; no fine-tuned model was measured (0.9"
+    assert verdict.approach == "probe" and verdict.why.startswith(said)
+    assert "fine-tune (" not in verdict.why
+
+
 def test_names_that_say_it_all_need_no_training():
     verdict = judge(majority=0.5, linear=0.7, names=0.9, top=0.9)
     assert verdict.approach == "names"

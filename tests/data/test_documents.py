@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kft.data.documents import all_documents, holds_documents, open_documents, read_document, read_documents
+from kft.data.below import files_below
+from kft.data.documents import DOCUMENTS, holds_documents, open_documents, read_document, read_documents
 from kft.data.parts import SourceTable, name_parts, parts_to_examples, read_parts
 from kft.data.tables import read_source
 from kft.errors import DataError
@@ -145,7 +146,7 @@ def test_a_table_names_documents(tmp_path):
 def test_folders_are_told_apart(tmp_path):
     folder = folder_of(tmp_path / "docs")
     assert holds_documents(folder)
-    assert [path.name for path in all_documents(folder)] == [
+    assert [path.name for path in files_below(folder, DOCUMENTS)[0]] == [
         "README.md",
         "notes.md",
         "refunds.html",

@@ -45,8 +45,10 @@ def test_what_is_said_of_it(shipped, shipped_run):
 
 def test_its_script_answers_lines_alone(shipped, tmp_path):
     command = [sys.executable, "-I", str(shipped / "run.py"), "-"]
-    done = subprocess.run(command, input="the battery is great\n", capture_output=True, text=True, cwd=tmp_path)
-    (line,) = done.stdout.splitlines()
+    given = "the battery is great\n" + "the battery is great " * 30 + "\n"
+    done = subprocess.run(command, input=given, capture_output=True, text=True, cwd=tmp_path)
+    line, _ = done.stdout.splitlines()
+    assert "1 text is longer than what the model reads" in done.stderr
     assert json.loads(line) == open_artifact(shipped).predict(["the battery is great"])[0]
     empty = subprocess.run(command, input="fine\n \n", capture_output=True, text=True, cwd=tmp_path)
     assert empty.returncode == 2 and "empty text" in empty.stderr and "row 2\n" in empty.stderr

@@ -1,5 +1,7 @@
 """Overfitting: noise that is learned by heart is told in words; a calm run is not accused."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from kft.evaluate.overfitting import judge_overfitting
@@ -61,3 +63,11 @@ def test_each_phase_is_looked_at_and_the_last_best_is_what_was_kept():
     warnings = judge_overfitting(first + second, 400).warnings
     assert [text.split(",")[0].split(":")[0] for text in warnings] == ["deep", "deep"]
     assert "deep, epoch 1" in warnings[0]
+
+
+def test_a_phase_that_led_to_nothing_kept_is_no_fault_of_the_model():
+    deep = run_of((0.95, 0.61, 0.2, 0.9), (0.99, 0.6, 0.1, 1.9), phase="deep", kept=0)
+    assert judge_overfitting(deep + run_of((0.8, 0.79, 0.5, 0.52)), 400).warnings == ()
+    (started, *rest) = run_of((0.8, 0.79, 0.5, 0.52))
+    (warning,) = judge_overfitting([*deep, replace(started, start="deep"), *rest], 400).warnings
+    assert warning.startswith("deep: the validation loss rose from 0.90 (epoch 1) to 1.90 (epoch 2)")

@@ -13,7 +13,7 @@ from kft.audit.view import AuditView
 from kft.records.findings import Finding
 
 INPUT_SIDE = 224
-"""Pixels a side of the model's input where the recipe names none: that of most image backbones."""
+"""Pixels a side of the model's input where no backbone was asked for and the recipe names none: that of most."""
 PROPORTIONS = 3.0
 """Longer side against the shorter; the middle square is then a third of the image or less."""
 BLURRED, SURELY_BLURRED = -3.5, 15.0
@@ -28,7 +28,7 @@ LOOK = "Look at them; take out what a person could not label."
 
 def check_image_quality(view: AuditView) -> Iterable[Finding]:
     """Looks for images of poor quality."""
-    side = view.spec.model.image.size or INPUT_SIDE
+    side = view.image_side or view.spec.model.image.size or INPUT_SIDE
     crops = view.spec.model.image.fit == "crop"
     return judge_images(ids_of(view.all), view.images, side=side, crops=crops)
 

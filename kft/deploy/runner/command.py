@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kft.deploy.runner.model import READ_AT_ONCE, open_model
+from kft.deploy.runner.reading import say_cut
 from kft.deploy.runner.trace import save_stages
 from kft.errors import DataError, KftError, UsageError
 
@@ -43,10 +44,13 @@ def main(folder: Path, arguments: Sequence[str]) -> int:
             save_stages(Path(given.stages), stages)
             show(stages.answers)
             return 0
-        lines, before = read_lines(given.input), 0
+        lines, before, cut = read_lines(given.input), 0, 0
         while several := list(islice(lines, READ_AT_ONCE)):
             show(model.predict(several, before))
             before += len(several)
+            cut += model.cut(several)
+        if said := say_cut(cut):
+            print(said, file=sys.stderr)
     except KftError as error:
         print(error, file=sys.stderr)
         return error.exit_code

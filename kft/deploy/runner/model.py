@@ -57,6 +57,10 @@ class Model:
         """
         return [answer for part in self._parts(inputs, before, traced=False) for answer in part.answers]
 
+    def cut(self, inputs: Sequence[Any]) -> int:
+        """Returns how many texts of inputs are longer than what is read of them."""
+        return 0 if self.about["reader"]["kind"] == "image" else self.reader.read(inputs).cut
+
     def embedding(self, side: str) -> Model:
         """Returns the same, answering single texts with their vectors.
 

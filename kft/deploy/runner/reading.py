@@ -28,6 +28,7 @@ class Read:
         offsets: Where each token stands, and whether it begins a word; only where spans are answered.
         windowed: Each text in windows; only where texts are read so.
         firsts: How many of each row's tokens are the first text's; only where those of a pair are read one by one.
+        cut: How many texts are longer than what is read of them.
     """
 
     decoded: list[str]
@@ -36,6 +37,7 @@ class Read:
     offsets: list[np.ndarray] | None = None
     windowed: list[Windowed] | None = None
     firsts: list[int] | None = None
+    cut: int = 0
 
     @property
     def tokens(self) -> list[np.ndarray]:
@@ -43,6 +45,18 @@ class Read:
         if self.windowed is not None:
             return [each.document for each in self.windowed]
         return [row["token_ids"] for row in self.rows]
+
+
+def say_cut(texts: int) -> str:
+    """Returns what to say of so many texts that are longer than what is read of them; empty where none is.
+
+    Example:
+        >>> say_cut(0), say_cut(1)
+        ('', 'warning    1 text is longer than what the model reads (model.max_tokens): a part of it was not read')
+    """
+    many = ("text is", "it was") if texts == 1 else ("texts are", "each was")
+    said = f"warning    {texts:,} {many[0]} longer than what the model reads (model.max_tokens): a part of {many[1]}"
+    return f"{said} not read" if texts else ""
 
 
 class RowError(DataError):
@@ -115,28 +129,32 @@ class TextReader:
         whole = ["\t".join(sides) for sides in texts]
         normalised = [spelled(self.tokenizer, sides) for sides in texts] if traced else []
         if self.windows is not None:
-            windowed, _ = self.tokenizer.encode_windows(whole, self.windows)
+            windowed, lengths = self.tokenizer.encode_windows(whole, self.windows)
             rows = [
                 {"token_ids": each.ids, "segment_ids": np.zeros_like(each.ids), "padding_mask": each.real}
                 for each in windowed
             ]
-            return Read(whole, normalised, rows, windowed=windowed)
+            return Read(whole, normalised, rows, windowed=windowed, cut=self._cut(lengths))
         if self.after is not None:
             sides = [
                 before + text for pair in texts for before, text in zip((self.before, self.after), pair, strict=True)
             ]
-            ids, _ = self.tokenizer.encode(sides, self.max_tokens, tail=self.tail)
+            ids, lengths = self.tokenizer.encode(sides, self.max_tokens, tail=self.tail)
             both = [np.concatenate(pair) for pair in zip(ids[::2], ids[1::2], strict=True)]
             rows = self.rows(both, [np.zeros_like(row) for row in both])
-            return Read(whole, normalised, rows, firsts=[len(row) for row in ids[::2]])
+            cut = int((lengths > self.max_tokens).sum())
+            return Read(whole, normalised, rows, firsts=[len(row) for row in ids[::2]], cut=cut)
         if self.pairs:
             firsts, seconds = [one for one, _ in texts], [two for _, two in texts]
-            ids, kinds, _ = self.tokenizer.encode_pairs(firsts, seconds, self.max_tokens)
+            ids, kinds, lengths = self.tokenizer.encode_pairs(firsts, seconds, self.max_tokens)
         else:
             texts_with = [self.before + text for text in whole]
-            ids, _ = self.tokenizer.encode(texts_with, self.max_tokens, tail=self.tail)
+            ids, lengths = self.tokenizer.encode(texts_with, self.max_tokens, tail=self.tail)
             kinds = [np.zeros_like(row) for row in ids]
-        return Read(whole, normalised, self.rows(ids, kinds))
+        return Read(whole, normalised, self.rows(ids, kinds), cut=self._cut(lengths))
+
+    def _cut(self, lengths: np.ndarray) -> int:
+        return int((lengths > self.reach).sum())
 
     def rows(self, ids: Sequence[np.ndarray], kinds: Sequence[np.ndarray]) -> list[Row]:
         """Returns what the model is given of token ids and of the text that each belongs to."""

@@ -28,11 +28,11 @@ class WordReader:
     def read(self, inputs: Sequence[Any], *, traced: bool = False) -> Read:
         """Tokenizes; see ``TextReader.read``."""
         texts = [text for (text,) in require_texts(inputs, pairs=False)]
-        ids, places, _ = self.texts.tokenizer.encode_with_offsets(texts, self.texts.max_tokens)
+        ids, places, lengths = self.texts.tokenizer.encode_with_offsets(texts, self.texts.max_tokens)
         offsets = [mark_words(place, text) for place, text in zip(places, texts, strict=True)]
         rows = self.texts.rows(ids, [np.zeros_like(row) for row in ids])
         if self.features:
             for row, found in zip(rows, word_features(texts, offsets), strict=True):
                 row[WORD_FEATURES] = found
         normalised = [spelled(self.texts.tokenizer, [text]) for text in texts] if traced else []
-        return Read(texts, normalised, rows, offsets)
+        return Read(texts, normalised, rows, offsets, cut=int((lengths > self.texts.max_tokens).sum()))

@@ -1,0 +1,33 @@
+"""Files of one kind below a folder of which no subfolder is a class, and what to say of the files beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kft.data.class_folders import FileKind, is_left_out
+
+
+def files_below(folder: Path, kind: FileKind) -> tuple[list[Path], tuple[str, ...]]:
+    """Returns the files of a kind, whatever subfolder they lie in, and a note of other files that are there.
+
+    Hidden files, and what a system leaves behind, are neither.
+
+    Args:
+        folder: Which.
+        kind: What is read.
+
+    Returns:
+        Paths in order, and one sentence or none.
+
+    Example:
+        >>> files_below(Path("inbox"), IMAGES)[1]  # doctest: +SKIP
+        ('2 files are passed over, such as IMG_1.heic: images end in .jpg, .png ...',)
+    """
+    found = sorted(path for path in folder.rglob("*") if not any(map(is_left_out, path.relative_to(folder).parts)))
+    others = [path for path in found if path.name not in kind and path.is_file()]
+    notes: tuple[str, ...] = ()
+    if others:
+        are = "file is" if len(others) == 1 else "files are"
+        example, endings = others[0].relative_to(folder).as_posix(), ", ".join(kind.suffixes)
+        notes = (f"{len(others):,} {are} passed over, such as {example}: {kind.many} end in {endings}",)
+    return [path for path in found if path.name in kind and path.is_file()], notes
