@@ -129,6 +129,8 @@ def test_what_the_monitor_said_last(run):
     assert (text, tone) == ("how good it is by now: the inputs are too foreign", "missing")
     fine = accuracy(value=0.78, low=0.75, high=0.8)
     assert said(replace(record, monitored=watched(accuracy=fine)), "on 2,880 new rows")[1] == "good"
+    fallen = accuracy(value=0.72, low=0.65, high=0.79)  # below the interval on the test rows, though it may be chance
+    assert said(replace(record, monitored=watched(accuracy=fallen)), "on 2,880 new rows")[1] == "warning"
     assert said(replace(record, monitored=watched(rows=0)), "no row has come")[1] == "missing"
     assert "has changed" in render_run(drift) and "has changed" in render_card(drift)
 
