@@ -103,7 +103,7 @@ def list_runs(folder: str | Path = "runs") -> Listing:
     """Returns the runs and comparisons of a folder, without loading TensorFlow.
 
     Args:
-        folder: Whose subfolders are looked at.
+        folder: A run, or a folder whose subfolders are looked at.
 
     Raises:
         RunError: There is no such folder.
@@ -115,7 +115,8 @@ def list_runs(folder: str | Path = "runs") -> Listing:
     """
     root = folder_of_runs(folder)
     runs, unreadable = [], {}
-    for path in sorted(root.iterdir()):
+    own = (root,) if RunFolder(root).receipt.is_file() else ()  # recipe.yaml alone is what a person wrote
+    for path in (*own, *sorted(root.iterdir())):
         if not (path / "recipe.yaml").is_file():
             continue
         try:

@@ -81,8 +81,9 @@ def _print_all(found: Listing) -> None:
             least = min(longest, out.width // 2 - 2) if name == "run" else None
             table.add_column(name, overflow="fold", no_wrap=name == HOW_FAR and out.width >= NARROW, min_width=least)
         for each in found.runs:
-            when, backbone = each.created[:16].replace("T", " "), Path(each.backbone).name
-            cells = Path(each.run).name, when, each.task, backbone, f"{each.train:,}", each.test[: listing.SPLIT]
+            name, backbone = Path(each.run).name or each.run, Path(each.backbone).name
+            when, split = each.created[:16].replace("T", " "), each.test[: listing.SPLIT]
+            cells = name, when, each.task, backbone, f"{each.train:,}", split
             by_name = dict(zip(COLUMNS, (*cells, each.figure or each.state), strict=True))
             table.add_row(*(Text(visible(by_name[name])) for name in shown))
         out.print(table)

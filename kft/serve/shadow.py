@@ -207,17 +207,33 @@ def require_alike(version: LoadedVersion, champion: LoadedVersion) -> LoadedVers
     """Returns a version that can answer beside another.
 
     Raises:
-        UsageError: It reads something else, or has another task.
+        UsageError: It reads something else, has another task or no label of the other; or both answer vectors.
     """
-    if (version.reads, version.task) == (champion.reads, champion.task):
-        return version
-    raise UsageError(
-        "a challenger has to read and to answer what the model does",
-        where=f"--shadow, {version.folder}",
-        received=f"{version.task} on {version.reads}",
-        expected=f"{champion.task} on {champion.reads}",
-        next_step="kft export a run of the same task",
-    )
+    if (version.reads, version.task) != (champion.reads, champion.task):
+        raise UsageError(
+            "a challenger has to read and to answer what the model does",
+            where=f"--shadow, {version.folder}",
+            received=f"{version.task} on {version.reads}",
+            expected=f"{champion.task} on {champion.reads}",
+            next_step="kft export a run of the same task",
+        )
+    if "vector" in champion.example:
+        raise UsageError(
+            "vectors of two models are not compared: each has a space of its own",
+            where=f"--shadow, {version.folder}",
+            received=version.task,
+            expected="models whose answers are labels, numbers or spans",
+            next_step="kft evaluate measures each of them on queries whose documents are known",
+        )
+    if version.labels and not set(version.labels) & set(champion.labels):
+        raise UsageError(
+            "the challenger has none of the model's labels: each answer would count as another one",
+            where=f"--shadow, {version.folder}",
+            received=", ".join(version.labels[:5]),
+            expected=", ".join(champion.labels[:5]),
+            next_step="kft export a run that learned the same labels",
+        )
+    return version
 
 
 def decided(answer: Answer) -> Any:

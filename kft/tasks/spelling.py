@@ -60,13 +60,19 @@ def folded(label: str) -> str:
     return (repr(float(text)) if _DECIMAL.fullmatch(text) else text) or label
 
 
+LONGEST = 60
+"""Characters of a label that is shown whole."""
+
+
 def difference(one: str, other: str) -> str:
-    """Returns two labels with the code points in which they differ.
+    """Returns two labels, with the code points in which they differ where people may not see it.
 
     Example:
-        >>> difference("Billing", "billing"), difference("a b", "ab")
-        ("'Billing' has U+0042, 'billing' has U+0062", "'a b' has U+0020, 'ab' has nothing there")
+        >>> difference("Billing", "billing"), difference("a", "bä")
+        ("'Billing' and 'billing'", "'a' has U+0061, 'bä' has U+0062 U+00E4")
     """
+    if one.isascii() and other.isascii() and max(len(one), len(other)) <= LONGEST:
+        return f"{one!r} and {other!r}"
     start = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     rest = min(len(one), len(other)) - start
     tails = zip(reversed(one), reversed(other), strict=False)
@@ -80,7 +86,7 @@ def respelled(unknown: Sequence[str], known: Sequence[str]) -> str:
 
     Example:
         >>> respelled(["billing"], ["Billing", "refund"])
-        "; known in another spelling: 'Billing' has U+0042, 'billing' has U+0062"
+        "; known in another spelling: 'Billing' and 'billing'"
     """
     alike = {folded(name): name for name in known}
     found = [difference(alike[folded(name)], name) for name in unknown if folded(name) in alike]
@@ -88,7 +94,7 @@ def respelled(unknown: Sequence[str], known: Sequence[str]) -> str:
 
 
 def _shown(label: str) -> str:
-    return repr(label if len(label) <= 60 else label[:57] + "...")
+    return repr(label if len(label) <= LONGEST else label[: LONGEST - 3] + "...")
 
 
 def _points(text: str) -> str:

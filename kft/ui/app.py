@@ -26,7 +26,7 @@ from kft.records.estimate import metric_title
 from kft.records.run_folder import RunFolder
 from kft.tasks.names import ABOUT
 from kft.ui.access import HEADERS, Door, PageAccess, refused
-from kft.ui.folder import LARGEST_FILE, data_in, page_in, place_of, recipes_in, take_in
+from kft.ui.folder import LARGEST_FILE, MOST_LISTED, data_in, page_in, place_of, recipes_in, take_in
 from kft.ui.jobs import CommandJob, Jobs
 from kft.ui.looking import KEYS, look, write_recipe
 from kft.ui.telling import told, told_error
@@ -146,10 +146,12 @@ def _folder_state(page: Page) -> dict[str, Any]:
         {"id": job.id, "kind": job.kind, "recipe": job.recipe, "run": job.run, "state": page.jobs.state(job)}
         for job in page.jobs.all()
     ]
+    found = data_in(page.root)
     return {
         "version": __version__,
         "folder": page.root.name,
-        "data": data_in(page.root),
+        "data": found[:MOST_LISTED],
+        "more": max(0, len(found) - MOST_LISTED),
         "recipes": recipes_in(page.root),
         "jobs": jobs,
         "tasks": ABOUT,

@@ -20,6 +20,7 @@ LARGEST_FILE = 200 * 2**20
 """Of what the page looks at, and of what it takes: beyond it the command line is the better place."""
 MOST_ENTRIES = 1000
 MOST_LISTED = 200
+"""The first by name; the page says that there are more."""
 NOT_DATA = ("runs", "audits")
 """Folders that kft writes."""
 PAGE = re.compile(r"(?:runs/[^/]+/report|audits/[^/]+/audit)\.html")
@@ -83,14 +84,23 @@ def too_large(name: str, size: int) -> UsageError:
 def data_in(root: Path) -> list[dict[str, Any]]:
     """Returns what could be learnt from in a folder: name, size and kind of each, by name; looks at names alone."""
     found: list[dict[str, Any]] = []
-    for path in sorted(islice(root.iterdir(), MOST_ENTRIES), key=lambda path: path.name.lower()):
+    tables, folders = _entries(root)
+    for path in sorted([*tables, *folders[:MOST_ENTRIES]], key=lambda path: path.name.lower()):
         if path.name.startswith(".") or acting_in(path.name) or not path.resolve().is_relative_to(root.resolve()):
             continue
-        if path.is_file() and path.suffix.lower() in SUFFIXES:
+        if path.is_file():
             found.append({"name": path.name, "bytes": path.stat().st_size, "kind": "file"})
         elif path.is_dir() and path.name not in NOT_DATA and _has_images(path):
             found.append({"name": path.name, "bytes": None, "kind": "folder of images"})
-    return found[:MOST_LISTED]
+    return found
+
+
+def _entries(root: Path) -> tuple[list[Path], list[Path]]:
+    """Returns what is called as tables are, and the folders, among however many photos."""
+    with os.scandir(root) as entries:
+        kept = [entry for entry in entries if entry.name.lower().endswith(SUFFIXES) or entry.is_dir()]
+    tables = [root / entry.name for entry in kept if not entry.is_dir()]
+    return tables, sorted(root / entry.name for entry in kept if entry.is_dir())
 
 
 def recipes_in(root: Path) -> list[str]:

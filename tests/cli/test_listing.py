@@ -42,6 +42,11 @@ def test_each_run_has_its_figure_or_its_state(folder, trained, kft_cli):
     }
 
 
+def test_one_run_is_a_list_of_one(folder, kft_cli):
+    code, out, err = kft_cli("runs", folder / "first")
+    assert code == 0 and "accuracy" in out and "no run lies in" not in out, err
+
+
 def test_two_are_set_side_by_side(folder, kft_cli):
     code, out, err = kft_cli("runs", folder / "first", folder / "second", "--json")
     assert code == 0, err

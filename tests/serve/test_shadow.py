@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 from starlette.testclient import TestClient
@@ -11,11 +12,12 @@ from starlette.testclient import TestClient
 from kft.cli.main import run
 from kft.deploy.shelf import Wish, promote
 from kft.deploy.standing import parse_reference
+from kft.errors import UsageError
 from kft.serve.guard import Log
 from kft.serve.measures import Measures
 from kft.serve.models import Followed, Following
 from kft.serve.recording import RecordLimits, SampleRecorder
-from kft.serve.shadow import Shadow, ShadowLimits, decided, gently
+from kft.serve.shadow import Shadow, ShadowLimits, decided, gently, require_alike
 from tests.serve.linear import load_linear, make_server, write_model
 from tests.serve.shipped import write_shipped
 from tests.waiting import wait_until
@@ -198,3 +200,13 @@ def test_a_challenger_that_is_missing_or_of_another_kind_is_told_at_start(tmp_pa
     said = refused(capsys, artifact, "--shadow", number)
     assert "a challenger has to read and to answer what the model does" in said
     assert "received: text-regression on text" in said
+
+
+def test_a_challenger_whose_answers_cannot_be_counted_is_refused(tmp_path):
+    champion, other = (load_linear(write_model(tmp_path / name), name) for name in ("a", "b"))
+    assert require_alike(other, champion) is other
+    assert require_alike(replace(other, labels=(*other.labels, "new")), champion).labels[-1] == "new"
+    with pytest.raises(UsageError, match="none of the model's labels: each answer would count as another one"):
+        require_alike(replace(other, labels=tuple(map(str.upper, other.labels))), champion)
+    with pytest.raises(UsageError, match="vectors of two models are not compared"):
+        require_alike(replace(other, labels=()), replace(champion, labels=(), example={"vector": [0.6, 0.8]}))

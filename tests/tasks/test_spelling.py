@@ -74,5 +74,6 @@ def test_a_difference_that_nobody_sees_is_shown():
     assert difference("caf\u00e9 bar", "cafe\u0301 bar") == (
         "'caf\u00e9 bar' has U+00E9, 'cafe\u0301 bar' has U+0065 U+0301"
     )
-    assert difference("aa", "aaa") == "'aa' has nothing there, 'aaa' has U+0061"
+    assert difference("aa", "aaa") == "'aa' and 'aaa'"
+    assert difference("aa", "aa\u00a0a") == "'aa' has nothing there, 'aa\\xa0a' has U+00A0 U+0061"
     assert respelled(["x"], ["Billing"]) == ""

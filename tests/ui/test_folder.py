@@ -30,6 +30,17 @@ def test_a_name_that_leads_out_of_the_folder_is_refused_by_name(full, page, name
     assert sorted(each.name for each in full.glob("*.yaml")) == []
 
 
+def test_tables_are_found_among_any_number_of_photos(full, page):
+    for number in range(3000):
+        (full / f"{number}.png").touch()
+    for number in range(230):
+        (full / f"table-{number:03}.csv").touch()
+    state = page.get("/state").json()
+    names = [each["name"] for each in state["data"]]
+    assert names[:2] == ["photos", "table-000.csv"] and len(names) == rooms.MOST_LISTED
+    assert state["more"] == 32, "photos, tickets.csv, and 230 tables"
+
+
 def test_a_run_that_cannot_be_read_is_named(full, page):
     (full / "runs" / "a-1").mkdir(parents=True)
     (full / "runs" / "a-1" / "recipe.yaml").write_text("task: text-classification\ndata: {train: tickets.csv}\n")

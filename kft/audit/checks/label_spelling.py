@@ -65,7 +65,7 @@ def find_spellings(ids: Sequence[str], labels: Sequence[object], labelling: Labe
         else "Give each one spelling in the data.",
         1.0,  # before all warnings that count classes
         tuple(ids[row] for row in rows),
-        {"suggested": suggested, "spellings": several, "differences": said} if suggested else {"spellings": several},
+        {"suggested": suggested, "spellings": several} if suggested else {"spellings": several},
     )
 
 

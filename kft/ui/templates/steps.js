@@ -33,6 +33,7 @@ function showData() {
   at("files").dataset.key = key;
   at("files").replaceChildren(...state.data.map((each) =>
     choice(each.name, each.bytes === null ? each.kind : size(each.bytes), () => go("columns", { data: each.name, recipe: "" }))));
+  if (state.more) at("files").append(make("li", state.more.toLocaleString() + " more, by later names, are not listed.", "muted"));
   if (!state.data.length) at("files").append(make("li", "There is no table in it yet: choose one from your computer.", "muted"));
   at("upload-help").textContent = "csv, tsv, txt, jsonl, parquet or xlsx, up to " + Math.floor(state.largest / 2 ** 20)
     + " MB. It is copied into this folder and goes nowhere else. Photos: a folder beside the data, with one subfolder a class.";
@@ -89,6 +90,8 @@ async function look(first) {
   const data = place().data;
   const given = first ? { name: data } : asked();
   at("columns-about").textContent = "Reading " + data;
+  // What another file holds is not to be taken for this one's.
+  if (first) at("columns-form").hidden = at("looked").hidden = at("rows").hidden = true;
   untell("columns-error");
   let found;
   try {
