@@ -305,6 +305,8 @@ def _score(
     else:
         raw = replace(_answer(answering, examples), rivals=untuned_rivals(answering, examples))
     given = calibrated(raw, best.decisions, None if answering.probe is None else answering.probe.decisions)
+    if said := best.kind.judging.undefined(given.truth):
+        progress.note(f"warning    {said}")
     if linear is not None:
         given = replace(given, linear=linear(examples.inputs))
     report = selective = None

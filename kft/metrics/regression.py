@@ -29,6 +29,10 @@ def check_numbers(targets: np.ndarray, answers: np.ndarray) -> None:
             raise UsageError(f"a {name} is not finite", where=f"row {row}", received=str(values[row]))
 
 
+NONE = 1e-24
+"""A spread below it is none: numbers that are all the same."""
+
+
 def _unseen(
     targets: np.ndarray, answers: np.ndarray, better: bool, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -61,23 +65,49 @@ def _rmse(sums: np.ndarray) -> np.ndarray:
 
 
 def _moments(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    # Moved to the targets' own mean first: sums of squares of large numbers would lose the small differences.
-    middle = targets.mean()
-    x, y = targets - middle, answers - middle
-    return np.stack([x, y, x * x, y * y, x * y, (y - x) ** 2, np.ones(len(x))], axis=1)
+    x, y = _in_deviations(targets), _in_deviations(answers)
+    return np.stack([x, y, x * x, y * y, x * y, np.ones(len(x))], axis=1)
 
 
 def _pearson(sums: np.ndarray) -> np.ndarray:
-    x, y, xx, yy, xy, _, n = np.moveaxis(sums, -1, 0)
+    x, y, xx, yy, xy, n = np.moveaxis(sums, -1, 0)
     covariance = xy - x * y / n
     spread = np.maximum(xx - x * x / n, 0) * np.maximum(yy - y * y / n, 0)
-    return np.where(spread > 1e-24, covariance / np.sqrt(np.maximum(spread, 1e-24)), 0.0)
+    return np.where(spread > NONE, covariance / np.sqrt(np.maximum(spread, NONE)), 0.0)
+
+
+def _errors_and_moments(targets: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    x = _in_deviations(targets)
+    return np.stack([x, x * x, ((answers - targets) / _deviation(targets)) ** 2, np.ones(len(x))], axis=1)
 
 
 def _r2(sums: np.ndarray) -> np.ndarray:
-    x, _, xx, _, _, errors, n = np.moveaxis(sums, -1, 0)
+    x, xx, errors, n = np.moveaxis(sums, -1, 0)
     spread = xx - x * x / n
-    return np.where(spread > 1e-24, 1 - errors / np.maximum(spread, 1e-24), 0.0)
+    return np.where(spread > NONE, 1 - errors / np.maximum(spread, NONE), 0.0)
+
+
+def _in_deviations(values: np.ndarray) -> np.ndarray:
+    """Returns numbers as deviations from their mean, in standard deviations: their unit and height play no part."""
+    return (values - values.mean()) / _deviation(values)
+
+
+def _deviation(values: np.ndarray) -> float:
+    """Returns the standard deviation; 1 of numbers that are all the same, whose mean is rounded."""
+    found = float(values.std())
+    return found if found > 1e-12 * np.abs(values).max() else 1.0
+
+
+def undefined(targets: np.ndarray) -> str:
+    """Says which metrics say nothing of such targets; empty where each says something.
+
+    Example:
+        >>> undefined(np.array([5.0, 5.0]))
+        'all targets are 5: correlation and R² are not defined, and 0 stands for them'
+    """
+    if np.ptp(targets) > 0:
+        return ""
+    return f"all targets are {targets[0]:g}: correlation and R² are not defined, and 0 stands for them"
 
 
 METRICS: dict[str, Metric] = {
@@ -88,6 +118,6 @@ METRICS: dict[str, Metric] = {
         # Pearson's correlation; 0 where either side never changes.
         Metric("pearson_r", True, _moments, _pearson, NUMBERS),
         # 1 less the squared errors over the targets' squared deviations from their mean.
-        Metric("r2", True, _moments, _r2, NUMBERS),
+        Metric("r2", True, _errors_and_moments, _r2, NUMBERS),
     )
 }

@@ -20,7 +20,9 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        largest = max(abs(self.value), abs(self.low), abs(self.high))
+        digits = ".3f" if largest == 0 or largest >= 0.0005 else ".3g"  # errors of labels of 1e-7 are not 0.000
+        return f"{self.value:{digits}} [{self.low:{digits}}, {self.high:{digits}}]"
 
     def __neg__(self) -> Estimate:
         """The same figure where less is better, so that more is.

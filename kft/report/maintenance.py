@@ -111,9 +111,11 @@ def _quality(found: MonitorResult) -> Iterator[Evidence]:
         yield Evidence(f"how good it is by now: {'; '.join(accuracy.refused)}", MISSING)
         return
     was = accuracy.reference
-    worse = was is not None and accuracy.estimate.high < was.low and accuracy.metric != "mae"
     beside = f", {was} on the test rows" if was is not None else ""
-    yield Evidence(f"{accuracy.line}{beside}", ERROR if worse else GOOD)
+    level = GOOD
+    if was is not None and accuracy.metric != "mae" and accuracy.estimate.value < was.low:
+        level = ERROR if accuracy.estimate.high < was.low else WARNING
+    yield Evidence(f"{accuracy.line}{beside}", level)
 
 
 def _retrained(record: RunRecord) -> Iterator[Evidence]:

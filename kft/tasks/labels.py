@@ -25,6 +25,7 @@ from kft.tasks.label_cells import CLOSED, list_in, names_in
 from kft.tasks.marks import is_mark
 from kft.tasks.spelling import spelled
 from kft.tasks.task import (
+    NO_RECALL,
     OTHERS,
     AnswerKind,
     AnswerSpace,
@@ -233,6 +234,7 @@ LABELS = AnswerKind(
         by_label=_by_label,
         gates=("slices.worst.micro_f1", "edge_cases.pass_rate"),
         as_label=lambda prediction: tuple(sorted(prediction.labels)),
+        undefined=lambda truth: "" if np.any(truth) else f"no row has a label: {NO_RECALL}",
     ),
     keys=("data.label_separator", "evaluate.label_thresholds", "evaluate.suite", "evaluate.out_of_scope"),
     refuses={"compare": OTHERS},

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kft.metrics.regression import METRICS
+from kft.metrics.regression import METRICS, undefined
 from kft.recipe.schema import DataSpec
 from kft.records.fields import absent, unwritten
 from kft.tasks.cells import as_text, kind_problem
@@ -141,6 +141,7 @@ NUMBERS = AnswerKind(
         row=lambda truth, answer, space: (f"{float(truth):.6g}", f"{float(answer):.6g}", ""),
         gates=("slices.worst.mae", "edge_cases.pass_rate", "interval.covered", "interval.width", "interval.answered"),
         as_label=lambda prediction: float(prediction.value),
+        undefined=undefined,
     ),
     keys=("evaluate.suite", "evaluate.out_of_scope", "evaluate.interval"),
     refuses={"compare": OTHERS},

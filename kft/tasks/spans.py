@@ -23,6 +23,7 @@ from kft.tasks.decode import find_spans, join_words, log_softmax
 from kft.tasks.span_cells import IN_WORDS, SpanRow, cell_values, count_edges, find_unit, raw_spans, read_spans
 from kft.tasks.tags import find_form, join_tags, tell_tags
 from kft.tasks.task import (
+    NO_RECALL,
     OTHERS,
     AnswerKind,
     AnswerSpace,
@@ -357,6 +358,7 @@ SPANS = AnswerKind(
         row=_row,
         by_label=_by_label,
         gates=("slices.worst.entity_f1", "edge_cases.pass_rate"),
+        undefined=lambda truth: "" if any(map(len, truth)) else f"no text has a span: {NO_RECALL}",
         as_label=lambda prediction: tuple(Span(said.start, said.end, said.label) for said in prediction.spans),
     ),
     keys=("data.tags", "data.offsets", "evaluate.suite", "evaluate.out_of_scope"),

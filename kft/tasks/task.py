@@ -24,6 +24,7 @@ Offsets = Sequence[np.ndarray] | None
 """Where each text's tokens stand, from ``mark_words``; None where nothing is answered for tokens."""
 OTHERS = "only for {tasks}; the task is {task}"
 """Why a task refuses a key of the recipe that other tasks obey, unless there is more to say."""
+NO_RECALL = "recall, F1 and average precision are not defined, and 0 stands for them"
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,7 @@ class Judging:
         weighed: Answers to what rules weigh, ``[n, ...]``; default: they are that.
         written: Metrics by name of answers that are written out; training does not look at them.
         of_texts: (truth, answers) to those of them that these have.
+        undefined: Truth to which metrics say nothing of it, in words; empty where each says something.
     """
 
     metrics: Mapping[str, Metric]
@@ -241,6 +243,7 @@ class Judging:
     as_label: Callable[[Any], Any] | None = None
     written: Mapping[str, Metric] = field(default_factory=dict)
     of_texts: Callable[[Any, Any], Mapping[str, Metric]] = lambda truth, answers: {}
+    undefined: Callable[[Any], str] = lambda truth: ""
 
     @property
     def slice_metrics(self) -> dict[str, Metric]:

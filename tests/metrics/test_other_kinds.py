@@ -10,7 +10,9 @@ from kft.metrics.multi_label import METRICS as LABELS
 from kft.metrics.regression import METRICS as NUMBERS
 from kft.metrics.tagging import METRICS as SPANS
 from kft.metrics.tagging import WORD_LOSS, Span
+from kft.records.estimate import Estimate
 from kft.tasks.decode import log_softmax
+from kft.tasks.registry import TASKS
 
 rng = np.random.default_rng(0)
 
@@ -139,3 +141,33 @@ def test_average_precision_has_no_end_below_nothing():
     answers = np.full(targets.shape, 0.05)
     found = estimate_all(targets, answers, metrics=LABELS)["average_precision"]
     assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-7, 1.0, 1e9])
+def test_the_unit_of_numbers_plays_no_part_in_their_correlation(unit):
+    targets = rng.normal(size=50)
+    answers = targets + rng.normal(size=50)
+    for name, wanted in (
+        ("pearson_r", np.corrcoef(targets, answers)[0, 1]),
+        ("r2", 1 - ((answers - targets) ** 2).sum() / ((targets - targets.mean()) ** 2).sum()),
+    ):
+        assert NUMBERS[name].value(targets * unit, answers * unit) == pytest.approx(wanted), name
+        assert NUMBERS[name].value(np.full(50, 0.1 * unit), answers) == 0, "of numbers that are all the same"
+
+
+def test_metrics_that_say_nothing_of_such_targets_are_told():
+    numbers, labels, spans = (
+        TASKS.get(name).kind.judging.undefined for name in ("text-regression", "text-multi-label", "token-tagging")
+    )
+    assert numbers(np.array([5.0, 5.0])).startswith("all targets are 5: correlation and R\u00b2 are not defined")
+    assert labels(np.zeros((2, 3))).startswith("no row has a label: recall, F1 and average precision are not defined")
+    assert spans([(), ()]).startswith("no text has a span: recall, F1")
+    assert not any((numbers(np.array([5.0, 6.0])), labels(np.eye(2)), spans([(), ((0, 1, "A"),)])))
+
+
+def test_errors_of_small_numbers_are_not_shown_as_none():
+    assert str(Estimate(1.234e-7, 1e-7, 2e-7)) == "1.23e-07 [1e-07, 2e-07]"
+    assert (
+        str(Estimate(0.0, 0.0, 0.0)) == "0.000 [0.000, 0.000]"
+        and str(Estimate(0.0, 0.0, 0.01)) == "0.000 [0.000, 0.010]"
+    )

@@ -122,13 +122,15 @@ def test_what_the_monitor_said_last(run):
     drift = replace(record, monitored=watched())
     text, tone = said(drift, "has changed")
     assert tone == "warning" and "since 2026-11-13" in text and "next: label what is new: kft queue" in text
-    text, tone = said(drift, "on 2,880 new rows")
+    text, tone = said(drift, "2,880 new rows")
     assert tone == "error" and "0.684 [0.641, 0.722]" in text and "0.787 [0.759, 0.814] on the test rows" in text
     refused = accuracy(value=None, low=None, high=None, refused=("the inputs are too foreign",))
     text, tone = said(replace(record, monitored=watched(accuracy=refused)), "how good it is by now")
     assert (text, tone) == ("how good it is by now: the inputs are too foreign", "missing")
     fine = accuracy(value=0.78, low=0.75, high=0.8)
-    assert said(replace(record, monitored=watched(accuracy=fine)), "on 2,880 new rows")[1] == "good"
+    assert said(replace(record, monitored=watched(accuracy=fine)), "2,880 new rows")[1] == "good"
+    fallen = accuracy(value=0.72, low=0.65, high=0.79)  # below the interval on the test rows, though it may be chance
+    assert said(replace(record, monitored=watched(accuracy=fallen)), "2,880 new rows")[1] == "warning"
     assert said(replace(record, monitored=watched(rows=0)), "no row has come")[1] == "missing"
     assert "has changed" in render_run(drift) and "has changed" in render_card(drift)
 
