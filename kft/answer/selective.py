@@ -100,7 +100,13 @@ def _why_not(n: int, answered: int, errors: int, asked: AbstainSpec, unit: str) 
         return (
             f"{promise}: none of {n:,} {unit} set aside reaches the strictest threshold; it takes more {unit} in valid"
         )
-    seen = f"{promise}: of the {answered:,} surest of {n:,} {unit} set aside, {errors:,} are wrong"
+    if answered < least:  # too few for a rate to go by
+        return (
+            f"{promise}: {answered:,} of {n:,} {unit} set aside reach the strictest threshold, and it takes at least "
+            f"{least:,} without a mistake, so at least about {-(-2 * least * n // answered):,} {unit} in valid"
+        )
+    wrong = f"{errors:,} {'is' if errors == 1 else 'are'} wrong"
+    seen = f"{promise}: of the {answered:,} surest of {n:,} {unit} set aside, {wrong}"
     rate = errors / max(1, answered)
     if rate >= asked.error:
         return f"{seen}; more {unit} would not change that, only a better model or a larger error"

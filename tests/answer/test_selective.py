@@ -76,6 +76,15 @@ def test_where_none_reaches_the_strictest_threshold_it_says_so():
     assert found.threshold is None and "none of 80 rows set aside reaches the strictest threshold" in found.why
 
 
+def test_one_mistake_of_a_few_is_no_rate_to_reckon_with():
+    sure = np.arange(80) < 7
+    found = certify(np.where(sure, 0.95, 0.5), np.arange(80) > 0, np.array([0.9]), ASKED)
+    assert found.why.endswith(
+        "7 of 80 rows set aside reach the strictest threshold, and it takes at least 59 without a mistake, so at least "
+        "about 1,349 rows in valid"
+    )
+
+
 def test_where_more_rows_would_do_it_says_about_how_many():
     right = np.arange(80) >= 2  # 2.5 % wrong: fine, and not proved
     found = certify(np.full(80, 0.9), right, np.array([0.0]), ASKED)
