@@ -122,7 +122,7 @@ def _report_lines(result: EvaluateResult) -> Iterator[str]:
         )
     if len(weak) > MOST_WEAK:
         yield f"            and {len(weak) - MOST_WEAK} more in metrics.json, slices"
-    for warning in result.overfitting.warnings if result.overfitting else ():
+    for warning in result.overfitting.told if result.overfitting else ():
         yield f"overfitting {warning}"
 
 
