@@ -43,6 +43,7 @@ from kft.train.job import (
 from kft.train.judging import judge
 from kft.train.objectives import Deal, Judge, objective_of
 from kft.train.optimizer import make_optimizer
+from kft.train.phases import no_fall
 from kft.train.self_training import with_confident
 from kft.train.step import Step, StepSums, make_train_step
 from kft.train.token_table import TokenTable, token_table
@@ -211,7 +212,9 @@ def fit_phase(
         TrainingError: The loss is not finite any more.
     """
     fitting = make_fitting(job, phase, split, sources)
-    yield events.StepsPlanned(str(fitting.execution))
+    assert phase.epochs is not None
+    rising = no_fall(job.train.warmup, epochs=phase.epochs, steps_per_epoch=len(fitting.deal(0)))
+    yield events.StepsPlanned("; ".join(filter(None, (str(fitting.execution), rising))))
     job.callbacks.use_optimizer(fitting.optimizer)
     if state.fit is None:
         # Epoch 0 is the best of the phase it starts from: the same weights, so the same metrics.
