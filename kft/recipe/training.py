@@ -308,7 +308,11 @@ class TrainSpec(Spec):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weight: Literal["none", "balanced"] = "none"
     gradient_accumulation: int = Field(
-        1, ge=1, le=1024, description="parts a batch is worked through in, to save memory; the result stays the same"
+        1,
+        ge=1,
+        le=1024,
+        description="parts a batch is worked through in, to save memory; the result stays the same, but where "
+        "BatchNorms adapt to each part",
     )
     steps_per_call: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = Field(
         "auto",
