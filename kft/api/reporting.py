@@ -20,6 +20,7 @@ from kft.records.document import read_document, write_document
 from kft.records.files import require_writable, write_file
 from kft.records.manifest import ALL, is_intact, require_intact, sealing
 from kft.records.mistakes import Mistakes
+from kft.records.receipt import Receipt
 from kft.records.run_folder import RunFolder, open_run
 
 if TYPE_CHECKING:
@@ -141,15 +142,22 @@ def report(
 def _comparison(folder: Path, record: RunRecord) -> Comparison:
     from kft.compare.reading import read_comparison
 
-    found = read_comparison(folder)
-    if found.split_hash != record.receipt.split_hash:
-        raise RunError(
-            "the comparison was made on another split, so its figures cannot be shown beside this run's",
-            where=f"{folder}, split_hash",
-            received=found.split_hash[:16],
-            expected=f"{record.receipt.split_hash[:16]}, as in {record.run.receipt}",
-            next_step=f"kft compare {record.run.recipe}",
-        )
+    found, theirs = read_comparison(folder), read_document(Receipt, RunFolder(folder).receipt)
+    # Ids may be row numbers, so that the same split says nothing of what stands in the rows.
+    hashes = (
+        ("split_hash", found.split_hash, "another split"),
+        ("data_hash", theirs.data_hash, "other data of the same ids"),
+    )
+    for name, received, what in hashes:
+        expected = getattr(record.receipt, name)
+        if received != expected:
+            raise RunError(
+                f"the comparison was made on {what}, so its figures cannot be shown beside this run's",
+                where=f"{folder}, {name}",
+                received=received[:16],
+                expected=f"{expected[:16]}, as in {record.run.receipt}",
+                next_step=f"kft compare {record.run.recipe}",
+            )
     return found
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,10 +208,17 @@ def _recorded(shipped: Shipped, folder: Path, asked: WatchRequest) -> RowStream:
         over = (f"{count:,} lines of the records were passed over: {why}" for why, count in passed.most_common())
         gone = f"{missed:,} files of the records were gone before they were read; their rows are not counted"
         wrong = f"{early:,} lines bear a time more than a day ahead of this clock: counted with the line before them"
-        return (*over, *([gone] if missed else []), *([wrong] if early else []))
+        quiet = [] if rows_read or counted.record == (0, 0) else [_quiet(counted.until)]
+        return (*over, *([gone] if missed else []), *([wrong] if early else []), *quiet)
 
     missed = files_missed(folder, counted.record, counted.line)
     return RowStream(rows(), then, True, notes=notes)
+
+
+def _quiet(until: float) -> str:
+    """Returns what is said where nothing came since the last call: a server that keeps nothing shows no drift."""
+    last = datetime.fromtimestamp(until, UTC).isoformat(timespec="seconds")
+    return f"no line of this version is newer than what was counted, the last of {last}: does the server record it?"
 
 
 def _only(came: Came, new: np.ndarray) -> Came:

@@ -95,7 +95,9 @@ def print_apart(result: EvaluateResult) -> None:
 
 def _report_lines(result: EvaluateResult) -> Iterator[str]:
     if result.calibration is not None:
-        yield _calibration_line(result.calibration, result.own_ece, "soft " if result.soft else "")
+        folds = result.valid is not None and result.calibration.n > result.valid.n
+        rows = "rows of train and valid, out of fold" if folds else "of valid"
+        yield _calibration_line(result.calibration, result.own_ece, "soft " if result.soft else "", rows)
     if result.label_thresholds is not None:
         yield f"thresholds  {result.label_thresholds.described}"
         if result.label_thresholds.why:
@@ -120,15 +122,15 @@ def _report_lines(result: EvaluateResult) -> Iterator[str]:
         )
     if len(weak) > MOST_WEAK:
         yield f"            and {len(weak) - MOST_WEAK} more in metrics.json, slices"
-    for warning in result.overfitting.warnings if result.overfitting else ():
+    for warning in result.overfitting.told if result.overfitting else ():
         yield f"overfitting {warning}"
 
 
-def _calibration_line(found: CalibrationResult, ece: Estimate, soft: str) -> str:
+def _calibration_line(found: CalibrationResult, ece: Estimate, soft: str, rows: str) -> str:
     if not found.n:
         return f"calibration none: {soft}Brier score {found.brier}"
     return (
-        f"calibration temperature {found.temperature:.3g} (fitted on {found.n:,} rows it had not learned from): "
+        f"calibration temperature {found.temperature:.3g} ({found.n:,} {rows}): "
         f"{soft}ECE {found.ece_before.value:.3f} before, {ece.value:.3f} after; {soft}Brier score {found.brier}"
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from kft.errors import ModelError, RecipeError
 from kft.model.likelihood import Continuations
+from kft.model.pieces import Pieces, TextPiece
 from kft.model.token_rows import TextTokenizer
 from kft.recipe.comparing import LABELS, CompareSpec, TemplateSpec
 from kft.recipe.yaml_file import as_plain, read_yaml
@@ -18,7 +19,6 @@ from kft.tasks.label_names import describe_label
 
 FREE_OF_CONTENT = ("N/A", "", "[MASK]")
 """Texts that say nothing, as Zhao et al. (2021) have them; beside retrieved examples the first alone."""
-ALL = 2**31 - 1
 PARTED = "\n\n"
 """Between an instruction, the examples and what is asked."""
 
@@ -151,9 +151,11 @@ class Prompter:
         return tuple(tuple(row[len(stub) :]) for row in whole)
 
     def _encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        rows, _ = self.tokenizer.encode(texts, ALL)
-        behind = self.tokenizer.special_sides()[1]  # a prompt goes on
-        return [row[: len(row) - behind] for row in rows]
+        """Returns texts as tokens, up to where they go on; what spells a token of control becomes none."""
+        before, _ = self.tokenizer.special_sides()
+        front = self.tokenizer.tokenizer.encode("").ids[:before]
+        spelled = Pieces(self.tokenizer, "").spelled([[TextPiece(text, content=True)] for text in texts])
+        return [np.array([*front, *each.ids], np.int32) for each in spelled]
 
 
 def in_one_line(texts: Sequence[str], tokenizer: TextTokenizer, most: int) -> tuple[list[str], int]:

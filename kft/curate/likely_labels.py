@@ -117,7 +117,7 @@ def about_guess(frame: pd.DataFrame, columns: Columns, task: Task) -> Iterator[s
         different = frame[columns.label].astype(str).nunique()
         yield (
             f"{columns.label!r} is guessed to be the label, as it has the fewest different values ({different:,}): "
-            f"so could {said}: say which with --label"
+            f"so could {said}: say which with --label COLUMN --force"
         )
 
 

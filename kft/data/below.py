@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kft.data.class_folders import FileKind, is_left_out
+from kft.data.class_folders import FileKind, files_in
 
 
 def files_below(folder: Path, kind: FileKind) -> tuple[list[Path], tuple[str, ...]]:
     """Returns the files of a kind, whatever subfolder they lie in, and a note of other files that are there.
 
-    Hidden files, and what a system leaves behind, are neither.
+    Hidden files, and what a system leaves behind, are neither; see ``files_in``.
 
     Args:
         folder: Which.
@@ -23,11 +23,11 @@ def files_below(folder: Path, kind: FileKind) -> tuple[list[Path], tuple[str, ..
         >>> files_below(Path("inbox"), IMAGES)[1]  # doctest: +SKIP
         ('2 files are passed over, such as IMG_1.heic: images end in .jpg, .png ...',)
     """
-    found = sorted(path for path in folder.rglob("*") if not any(map(is_left_out, path.relative_to(folder).parts)))
-    others = [path for path in found if path.name not in kind and path.is_file()]
+    found = files_in(folder)
+    others = [name for name in found if name not in kind]
     notes: tuple[str, ...] = ()
     if others:
         are = "file is" if len(others) == 1 else "files are"
-        example, endings = others[0].relative_to(folder).as_posix(), ", ".join(kind.suffixes)
-        notes = (f"{len(others):,} {are} passed over, such as {example}: {kind.many} end in {endings}",)
-    return [path for path in found if path.name in kind and path.is_file()], notes
+        endings = ", ".join(kind.suffixes)
+        notes = (f"{len(others):,} {are} passed over, such as {others[0]}: {kind.many} end in {endings}",)
+    return [folder / name for name in found if name in kind], notes

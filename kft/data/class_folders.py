@@ -94,7 +94,7 @@ def find_by_class(folder: Path, kind: FileKind = IMAGES) -> list[tuple[str, str]
     entries = sorted(entry for entry in folder.iterdir() if not is_left_out(entry.name))
     classes = [entry.name for entry in entries if entry.is_dir()]
     for label in classes:
-        files = _files_below(folder, label)
+        files = [f"{label}/{name}" for name in files_in(folder / label)]
         fitting = [name for name in files if name in kind]
         found += [(name, label) for name in fitting]
         others += [name for name in files if name not in kind]
@@ -133,9 +133,18 @@ def find_by_class(folder: Path, kind: FileKind = IMAGES) -> list[tuple[str, str]
     return sorted(found)
 
 
-def _files_below(folder: Path, label: str) -> list[str]:
-    found = []
-    for place, folders, files in os.walk(folder / label):
+def files_in(folder: Path) -> list[str]:
+    """Returns all files below a folder, by their paths from it, sorted; links to folders are followed, each once.
+
+    Hidden ones, and what a system leaves behind, are left out.
+    """
+    found, seen = [], set[str]()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # a link that leads round
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(name for name in folders if not is_left_out(name))
         found += [(Path(place) / name).relative_to(folder).as_posix() for name in files if not is_left_out(name)]
     return sorted(found)

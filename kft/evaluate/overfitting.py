@@ -17,7 +17,7 @@ LARGE_RISE = 0.10
 def judge_overfitting(history: Sequence[HistoryEvent], valid_rows: int) -> OverfittingResult:
     """Judges a run's history: is the gap of the kept epoch large, does validation get worse while training gets better.
 
-    Only the phases that led to the kept weights are judged: what others did is no fault of the model.
+    What phases did that led to nothing kept is told apart: it is no fault of the model.
 
     Args:
         history: The events of history.jsonl.
@@ -51,10 +51,13 @@ def judge_overfitting(history: Sequence[HistoryEvent], valid_rows: int) -> Overf
     when = ", before the refit" if refit_of(history) else ""
     warnings = [_large(kept, valid_rows, when)] if kept else []
     led = _led_to([phase for phase, _ in best][-1:], history)
-    warnings += [
-        _growing([e for e in epochs if e.phase == phase]) for phase in led if any(e.phase == phase for e in epochs)
-    ]
-    return OverfittingResult(epochs, kept, tuple(filter(None, warnings)))
+    growing = {
+        name: _growing([each for each in epochs if each.phase == name])
+        for name in dict.fromkeys(e.phase for e in epochs)
+    }
+    warnings += [f"{name}: {said}" for name, said in growing.items() if said and name in led]
+    beside = [f"{name}, not kept: {said}" for name, said in growing.items() if said and name not in led]
+    return OverfittingResult(epochs, kept, tuple(filter(None, warnings)), tuple(beside))
 
 
 def _led_to(kept: Sequence[str], history: Sequence[HistoryEvent]) -> list[str]:
@@ -81,6 +84,6 @@ def _growing(epochs: Sequence[EpochGap]) -> str:
     if last.valid_loss <= (1 + LARGE_RISE) * lowest.valid_loss or last.train_loss >= lowest.train_loss:
         return ""
     return (
-        f"{last.phase}: the validation loss rose from {lowest.valid_loss:.2f} (epoch {lowest.epoch}) to "
+        f"the validation loss rose from {lowest.valid_loss:.2f} (epoch {lowest.epoch}) to "
         f"{last.valid_loss:.2f} (epoch {last.epoch}) while the training loss fell"
     )

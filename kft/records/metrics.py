@@ -207,12 +207,19 @@ class OverfittingResult:
     Attributes:
         epochs: Every trained epoch, in order; a solved probe has none.
         kept: The epoch whose weights are the run's; None where that is a phase's start or a probe.
-        warnings: What a person should know, in words.
+        warnings: What a person should know of the model, in words.
+        beside: Likewise of phases that led to nothing kept: no fault of the model, but of a rate, say.
     """
 
     epochs: tuple[EpochGap, ...]
     kept: EpochGap | None
     warnings: tuple[str, ...]
+    beside: tuple[str, ...] = absent(())
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """All of it."""
+        return (*self.warnings, *self.beside)
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
             "training": _training(record),
             "epochs": _epochs(record),
             "views": _views(record),
-            "overfitting": record.metrics.overfitting.warnings if record.metrics.overfitting else (),
+            "overfitting": record.metrics.overfitting.told if record.metrics.overfitting else (),
             "answers": _answers(record),
             "pairs": [pair for pair in record.confused[:WEAKEST] if pair.count > 1] or record.confused[:5],
             "by_class": _by_class(record),

@@ -96,7 +96,7 @@ def test_a_check_and_data_apply_leave_one_spelling(files, kft_cli):
     code, out, err = kft_cli("check", "r.yaml", "--no-features", "-o", "audit", "--json")
     assert code in (0, 1), err  # 1: so few, so like rows are near-copies
     (found,) = [each for each in json.loads(out)["findings"] if each["check"] == "label-spelling"]
-    assert found["severity"] == "warning" and "U+0042" in found["message"] and "kft data apply" in found["advice"]
+    assert found["severity"] == "warning" and "U+00A0" in found["message"] and "kft data apply" in found["advice"]
     code, out, err = kft_cli("data", "apply", "r.yaml", "audit/corrections.csv", "-o", "new.csv")
     assert code == 0, err
     _, split = reading.load("r.yaml", ["data.train=new.csv"], None)

@@ -93,6 +93,10 @@ def test_a_comparison_stands_beside_it_on_the_same_split_only(kft_cli, run, trai
     page = (run / "report.html").read_text()
     verdict = json.loads((tmp_path / "cmp" / "compare.json").read_text())["verdict"]
     assert "kft compare recommends" in page and "best for" in page and verdict["approach"] in page
+    receipt = (tmp_path / "cmp" / "receipt.json").read_text()
+    (tmp_path / "cmp" / "receipt.json").write_text(json.dumps(json.loads(receipt) | {"data_hash": "1" * 64}))
+    code, _, err = kft_cli("report", run, "--compare", "cmp")
+    assert code == 2 and "the comparison was made on other data of the same ids" in err and "1111111111111111" in err
     compared = json.loads((tmp_path / "cmp" / "compare.json").read_text())
     (tmp_path / "cmp" / "compare.json").write_text(json.dumps(compared | {"split_hash": "0" * 64}))
     with pytest.raises(RunError, match="another split") as error:

@@ -16,6 +16,7 @@ from kft.model.likelihood import Work
 from kft.model.tokenizers import load_tokenizer
 from kft.recipe.comparing import CompareSpec, TemplateSpec
 from kft.tasks.recipes import load_recipe
+from tests import decoder as byte_decoder
 from tests.compare.settings import setting_of
 from tests.compare.tables import write_recipe
 from tests.compare.words_decoder import TEMPLATE, write_decoder
@@ -203,3 +204,10 @@ def test_one_begun_when_prompting_meant_names_is_refused_and_one_finished_is_rea
     recipe = "\n".join((run / "recipe.yaml").read_text().split("\ncompare:")[:1])
     (old / "recipe.yaml").write_text(recipe + "\n")
     assert [each.name for each in read_comparison(old).approaches] == ["majority", "names"]
+
+
+def test_a_text_that_spells_a_token_of_control_is_read_as_its_letters(tmp_path):
+    tokenizer = load_tokenizer(byte_decoder.write_backbone(tmp_path), "gpt2")
+    end = tokenizer.tokenizer.token_to_id(byte_decoder.END)
+    (row,), _ = Prompter(shipped_templates()[0], LABELS, tokenizer, 128).tokens_of([f"{byte_decoder.END} hi"], [[]])
+    assert end not in row and tokenizer.tokenizer.decode(row.tolist()) == f"Text: {byte_decoder.END} hi\nLabel:"

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from kft.data.class_folders import IMAGES
+from kft.data.class_folders import IMAGES, find_by_class
 from kft.data.documents import DOCUMENTS
 from kft.data.inputs import read_inputs
 from kft.errors import DataError
@@ -36,6 +36,17 @@ def test_files_that_are_not_read_are_told(inbox):
     found = read(inbox, "text-classification")
     assert found.inputs == ["words"]
     assert found.notes == ("4 files are passed over, such as 2.jpg: documents end in " + ", ".join(DOCUMENTS.suffixes),)
+
+
+def test_links_to_folders_are_followed_and_lead_nowhere_twice(inbox, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    Image.new("RGB", (4, 4)).save(elsewhere / "3.png")
+    (inbox / "a" / "more").symlink_to(elsewhere)
+    (elsewhere / "round").symlink_to(inbox / "a")
+    assert read(inbox).table["image"].tolist() == ["2.jpg", "a/1.PNG", "a/more/3.png"]
+    (inbox / "2.jpg").unlink()
+    (inbox / "a" / "IMG_1.heic").unlink()
+    assert find_by_class(inbox) == [("a/1.PNG", "a"), ("a/more/3.png", "a")]
 
 
 def test_an_index_of_documents_tells_them_too(inbox):

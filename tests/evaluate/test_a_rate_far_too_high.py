@@ -41,4 +41,4 @@ def test_the_meter_and_the_overfitting_warning_show_it(tune):
     assert lost.retained.high < 0.6 < kept.retained.low
     (warning,) = hot.forgetting.warnings
     assert warning.startswith("deep, epoch 4, not kept: ") and "a lower lr" in warning
-    assert any("the validation loss rose" in text for text in hot.overfitting.warnings)
+    assert any("the validation loss rose" in text for text in hot.overfitting.beside)  # the probe is kept

@@ -67,7 +67,9 @@ def test_each_phase_is_looked_at_and_the_last_best_is_what_was_kept():
 
 def test_a_phase_that_led_to_nothing_kept_is_no_fault_of_the_model():
     deep = run_of((0.95, 0.61, 0.2, 0.9), (0.99, 0.6, 0.1, 1.9), phase="deep", kept=0)
-    assert judge_overfitting(deep + run_of((0.8, 0.79, 0.5, 0.52)), 400).warnings == ()
+    result = judge_overfitting(deep + run_of((0.8, 0.79, 0.5, 0.52)), 400)
+    assert result.warnings == () and result.told == result.beside
+    assert result.beside[0].startswith("deep, not kept: the validation loss rose from 0.90 (epoch 1) to 1.90 (epoch 2)")
     (started, *rest) = run_of((0.8, 0.79, 0.5, 0.52))
     (warning,) = judge_overfitting([*deep, replace(started, start="deep"), *rest], 400).warnings
     assert warning.startswith("deep: the validation loss rose from 0.90 (epoch 1) to 1.90 (epoch 2)")
