@@ -182,6 +182,10 @@ def _trustworthy(record: RunRecord) -> Iterator[Evidence]:
     for severity in (ERROR, WARNING):
         for finding in (each for each in record.findings if each.severity == severity):
             yield Evidence(finding.message.removesuffix("."), severity, "findings")
+    if record.audited is not None:
+        numbers = in_numbers(record.audited.found.findings)
+        yield Evidence(f"an audit of these rows by all checks, {record.audited.folder}: {numbers}", GOOD)
+        return
     if not any(finding.severity in (ERROR, WARNING) for finding in record.findings):
         yield Evidence(f"the quick checks of the data: {in_numbers(record.findings)}", GOOD)
     yield Evidence(

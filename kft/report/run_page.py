@@ -114,6 +114,7 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
             "images": record.task.reads.files,
             "missing": missing,
             "findings": record.findings or (),
+            "audit": "" if record.audited is None else str(record.audited.folder),
             "comparison": comparison,
             "compared": _compared(comparison),
             "compared_columns": header(comparison.metric) if comparison else (),
