@@ -99,6 +99,17 @@ def test_what_was_found_is_shown_and_what_was_not_looked_at_is_said(tmp_path):
         assert words in page
 
 
+def test_a_constant_answer_is_not_praised_for_its_calibration(tmp_path):
+    run = runs.write_run(tmp_path / "run")
+    metrics = read_record(run).metrics
+    constant = metrics.baselines["majority"] | {"ece": Estimate(0.00149, 0.0, 0.1)}
+    put(run, metrics=replace(metrics, baselines=metrics.baselines | {"majority": constant}))
+    page = render_run(read_record(run))
+    (row,) = re.findall("<tr><td>ECE</td>.*?</tr>", page)
+    assert '"estimate">0.001' in row and row.count("estimate strong") == 1
+    assert "calibrated by itself" in page
+
+
 def test_an_audit_of_the_same_rows_takes_the_place_of_the_quick_checks(tmp_path):
     run = runs.write_run(tmp_path / "runs" / "run")
     put(run, findings=runs.findings(Finding("size", "warning", "Small.", "Add rows.", 0.1)))
