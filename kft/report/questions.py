@@ -14,7 +14,7 @@ from kft.compare.verdict import TUNED
 from kft.recipe.sources import DATAFRAME
 from kft.records.compare import Comparison
 from kft.records.edge_cases import EdgeCheckResult
-from kft.records.estimate import metric_title, percent
+from kft.records.estimate import figure, metric_title, percent
 from kft.records.metrics import EvaluateResult, SelectiveResult
 from kft.report.evidence import ERROR, GOOD, MISSING, WARNING, Evidence, Question
 from kft.report.maintenance import maintainable
@@ -50,13 +50,13 @@ def headline(record: RunRecord) -> str:
     reached = (
         f"{percent(found.value)} of {n} are answered correctly"
         if record.main == "accuracy"
-        else f"{metric_title(record.main)} {found.value:.3f} on {n}"
+        else f"{metric_title(record.main)} {figure(found.value)} on {n}"
     )
     reached = reached[0].upper() + reached[1:]
     apart = record.metrics.valid
     if apart is not None and apart.apart:
         when = " before the refit" if apart.before_refit else ""
-        reached += f", where valid said {apart.value:.3f}{when}: by more than chance"
+        reached += f", where valid said {figure(apart.value)}{when}: by more than chance"
     failed = record.metrics.failed_gates
     if not beats_baseline(record):
         unlike = "answering without looking" if record.task.kind.judging.constant is not None else "an untuned model"
