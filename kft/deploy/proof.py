@@ -176,7 +176,7 @@ def objections(proof: Proof, champion: Contract | None = None, *, force: bool) -
             where=str(proof.artifact),
             received=against[0],
             expected="an artifact whose gates passed, whose files are those that were exported, of the champion's task",
-            next_step="export it again, or give it another name; --force promotes it nevertheless, and the trail says so",
+            next_step="export it again, or name it otherwise; --force promotes it nevertheless, and the trail says so",
         )
     return tuple(map(visible, against))
 
