@@ -74,7 +74,7 @@ def make_app(
         redirect_slashes=False,
     )
     if server.recorder is not None:
-        server.measures.follow_recorder(lambda recorder=server.recorder: recorder.works)
+        server.measures.follow_recorder(server.recorder.works)
     _add_predict(app, server)
     app.include_router(open_inference.make_router(server))
     if index is not None:

@@ -124,7 +124,6 @@ class SampleRecorder:
         else:
             beside.add_done_callback(write)
 
-    @property
     def works(self) -> bool:
         """Whether a sample is still kept; may be asked in any thread."""
         return not self._failed
