@@ -14,6 +14,7 @@ from kft.data.dialogues import questions_in
 from kft.data.inputs import RawInputs, as_inputs, read_inputs, require_inputs, with_passages
 from kft.deploy.load import Shipped, open_artifact
 from kft.deploy.lookup import artifact_of
+from kft.deploy.runner.reading import warn_cut
 from kft.notebook import Line, Piece, shows
 from kft.recipe.schema import DataSpec
 from kft.records.files import sha256_of
@@ -97,14 +98,25 @@ class Predictor:
                 one pair or several; for images, paths.
 
         Returns:
-            One prediction an input, in order; its fields depend on the task.
+            One prediction an input, in order; its fields depend on the task. A ``UserWarning`` says how many texts are
+            longer than what the model reads of them.
+
+        Raises:
+            DataError: An input cannot be used.
+        """
+        read = self.read(inputs)
+        warn_cut(self.cut(read))
+        return self.answers(read)
+
+    def read(self, inputs: Any) -> Sequence[Any]:
+        """Returns inputs as ``answers`` and ``cut`` take them; see ``predict``.
 
         Raises:
             DataError: An input cannot be used.
         """
         if hasattr(inputs, "columns"):
-            return self.answers(self.reading.of_table(inputs).inputs)
-        return self.answers(as_inputs(inputs, self.reading.task, self.reading.spec))
+            return self.reading.of_table(inputs).inputs
+        return as_inputs(inputs, self.reading.task, self.reading.spec)
 
     def as_table(self, inputs: Sequence[Any]) -> pd.DataFrame:
         """Returns texts, pairs or paths as a table that names them, for ``write_answers``."""

@@ -20,7 +20,7 @@ from kft.notebook import FileLink, Line, Piece, ShownTable, shows
 from kft.recipe.load import Recipe
 from kft.records.document import document_text
 from kft.records.files import require_writable, write_folder
-from kft.records.findings import Finding
+from kft.records.findings import AUDITS, FINDINGS, Finding, Findings
 from kft.report.examples import ExampleIndex
 from kft.report.lines import worst_lines
 from kft.split.data_split import DataSplit
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
     from kft.model.backbones import Backbone
     from kft.train.progress import Progress
-
-AUDITS = Path("audits")
-"""Where audits go by default, each in a folder of its own: those before and after a mend can be compared."""
 
 
 @shows
@@ -135,7 +132,8 @@ def check(
         findings = run_checks(view, checks, tick)
     index = ExampleIndex(view, findings)
     proposed = [_described(change, index) for change in propose(findings)]
-    files = _files(recipe, view, findings, [each.name for each in checks], proposed)
+    found = all_findings(split, findings, features=features)
+    files = _files(recipe, view, found, [each.name for each in checks], proposed)
     folder = write_folder(files, target, numbered=AUDITS / recipe.name)
     return CheckResult(
         findings=tuple(findings),
@@ -182,7 +180,7 @@ def _look(recipe: Recipe, split: DataSplit, progress: Progress, features: bool) 
 
 
 def _files(
-    recipe: Recipe, view: AuditView, findings: Sequence[Finding], checks: Sequence[str], proposed: Sequence[Correction]
+    recipe: Recipe, view: AuditView, found: Findings, checks: Sequence[str], proposed: Sequence[Correction]
 ) -> dict[str, bytes | str]:
     """Returns every file of an audit by name, before any is written."""
     from kft.report.audit_page import render_audit
@@ -190,9 +188,9 @@ def _files(
     parquet = io.BytesIO()
     view.split.frame().to_parquet(parquet, index=False)
     return {
-        "audit.html": render_audit(recipe, view, findings, checks),
+        "audit.html": render_audit(recipe, view, found.findings, checks),
         "corrections.csv": as_csv(proposed),
-        "findings.json": document_text(all_findings(view.split, findings)),
+        FINDINGS: document_text(found),
         "splits.parquet": parquet.getvalue(),
     }
 

@@ -34,6 +34,7 @@ class Promoted:
         stored: Whether this version is new; the same content is not stored twice.
         aliases: The version that each alias names now.
         move: As the trail has it; None where the alias named this version already.
+        changed: Which labels the champion did not have, and which are gone; empty where they are the same.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Promoted:
     stored: bool
     aliases: dict[Alias, int]
     move: Move | None
+    changed: str = ""
 
     def shown(self) -> Iterator[Piece]:
         yield Line(self.name, *(f"{alias} {number}" for alias, number in self.aliases.items()), self.folder)
@@ -252,7 +254,7 @@ def register_mlflow(
 
 
 def _promoted(moved: ShelfMove) -> Promoted:
-    return Promoted(moved.name, moved.folder, moved.stored, dict(moved.standing.aliases), moved.move)
+    return Promoted(moved.name, moved.folder, moved.stored, dict(moved.standing.aliases), moved.move, moved.changed)
 
 
 def _require_alias(alias: str) -> None:

@@ -48,12 +48,13 @@ def verdict(findings: Sequence[Finding]) -> str:
     return f"{wrong}, {lower}." if warnings else f"{wrong}."
 
 
-def all_findings(split: DataSplit, findings: Sequence[Finding]) -> Findings:
-    """Returns the content of findings.json: what was looked at, and all that was found, the worst first."""
+def all_findings(split: DataSplit, findings: Sequence[Finding], *, features: bool = False) -> Findings:
+    """Returns the content of findings.json; see ``Findings``."""
     return Findings(
         split_hash=split.split_hash,
         data_hash=split.data_hash,
         n=Counts(*(len(split.part(name)) for name in SPLITS)),
         counts=count_severities(findings),
         findings=tuple(findings),
+        features=features,
     )

@@ -189,6 +189,8 @@ def _print_moved(done: Promoted, as_json: bool) -> None:
     out.tell(f"{'stored' if done.stored else 'there':<10} {done.folder}")
     for why in move.forced:
         out.tell(f"forced     {why}")
+    if done.changed:
+        out.tell(f"warning    {visible(done.changed)}: whoever asks the champion may count on them")
 
 
 COMMANDS = (verify, sign, promote, rollback, versions)

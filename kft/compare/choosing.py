@@ -22,6 +22,7 @@ from kft.model.files import backbone_files
 from kft.model.sources import fetch_backbone
 from kft.recipe.schema import RecipeSpec
 from kft.records.choose import BackboneCost, TokenFacts
+from kft.records.estimate import figure
 from kft.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -252,7 +253,7 @@ def _disk_bytes(candidate: BackboneCandidate, backbone: Backbone) -> int:
 
 
 def _say(grounds: Grounds, cost: BackboneCost, answers: Mapping[str, Any]) -> None:
-    reached = ", ".join(f"{name} {grounds.metric.value(grounds.truth, each):.3f}" for name, each in answers.items())
+    reached = ", ".join(f"{name} {figure(grounds.metric.value(grounds.truth, each))}" for name, each in answers.items())
     grounds.progress.note(
         f"{'':<10} {grounds.metric.name} out of fold: {reached}; {cost.seconds:,.1f} s, "
         f"{cost.cpu_seconds:,.1f} CPU s; "

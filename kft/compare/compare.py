@@ -21,7 +21,7 @@ from kft.data.examples import Examples
 from kft.errors import ModelError, UsageError
 from kft.metrics.intervals import estimate_all, paired_difference
 from kft.records.compare import ApproachResult, Cost, Risk, Verdict
-from kft.records.estimate import Estimate, widen
+from kft.records.estimate import Estimate, figure, widen
 
 BUDGET_MINUTES = 60.0
 """What one approach may take by its size, where nothing else was said."""
@@ -171,7 +171,7 @@ def _fit(setting: Setting, approach: Approach, test: Examples) -> FittedApproach
     frozen = f", {cost.features_seconds:,.1f} s of the frozen pass" if cost.features_seconds else ""
     seconds = time.perf_counter() - began
     setting.progress.note(
-        f"{'':<10} {setting.metric.name} {found.value:.3f} {'on valid' if found.known is None else 'out of fold'}; "
+        f"{'':<10} {setting.metric.name} {figure(found.value)} {'on valid' if found.known is None else 'out of fold'}; "
         f"{wall:,.1f} s to fit{frozen}; {seconds:,.1f} s with answering and timing"
     )
     return FittedApproach(

@@ -11,7 +11,7 @@ from kft.compare.token_facts import misread
 from kft.compare.verdict import keeping_up, signed
 from kft.metrics.intervals import estimate_all, paired_difference
 from kft.records.choose import BackboneResult, Recommendation
-from kft.records.estimate import Estimate, widen
+from kft.records.estimate import Estimate, figure, widen
 
 ALIKE = 1.25
 """Backbones whose work differs by less are as cheap: the better one is taken."""
@@ -67,7 +67,7 @@ def recommend(
     best = max(by_price, key=lambda name: values[name])
 
     def reached(name: str) -> str:
-        return f"{sign * values[name]:.3f} {metric}"
+        return f"{figure(sign * values[name])} {metric}"
 
     over_constant = better(best, CONSTANT)
     if over_constant.low <= 0:

@@ -9,6 +9,7 @@ from kft.compare.approaches import APPROACHES
 from kft.compare.written_names import BEST_FOR
 from kft.recipe.durations import format_count, format_seconds, format_size
 from kft.records.compare import ApproachResult, Comparison, Slope, Verdict
+from kft.records.estimate import figure, figures
 
 FINDING = {
     "bm25": "exact words and names; nothing to train, no backbone",
@@ -143,9 +144,11 @@ def say_more_labels(outcomes: Sequence[ApproachResult], metric: str) -> str:
 def _say_slope(name: str, slope: Slope, metric: str) -> str:
     (few, many), (before, after), gain = slope.sizes, slope.values, slope.gain
     chance = ", which may be chance" if gain.low <= 0 <= gain.high else ""
+    more, low, high = figures(gain.value, gain.low, gain.high, sign="+")
     return (
-        f"{name}, trained on {few:,} rows, has {before:.3f} {metric.replace('_', ' ')}, on all {many:,} {after:.3f}: "
-        f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] on {slope.rows:,} rows of valid{chance}; two points "
+        f"{name}, trained on {few:,} rows, has {figure(before)} {metric.replace('_', ' ')}, on all {many:,} "
+        f"{figure(after)}: "
+        f"{more} [{low}, {high}] on {slope.rows:,} rows of valid{chance}; two points "
         "carry no further, so what more rows would bring to it is not known"
     )
 

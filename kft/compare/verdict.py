@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kft.records.compare import Verdict
-from kft.records.estimate import Estimate
+from kft.records.estimate import Estimate, figure
 
 BASELINE = "majority"
 TUNED = ("lora", "top", "full")
@@ -142,8 +142,9 @@ def decide(
     if chosen == best:
         return Verdict(chosen, f"{why}; nothing measured is better", best)
     ahead = lead(best, chosen)
-    value = reached[best].known if ahead.out_of_fold else reached[best].valid
-    return Verdict(chosen, f"{why}; {best} has {value:.3f}, a lead of {ahead}, which may be chance", best)
+    known = reached[best].known
+    value = known if ahead.out_of_fold and known is not None else reached[best].valid
+    return Verdict(chosen, f"{why}; {best} has {figure(value)}, a lead of {ahead}, which may be chance", best)
 
 
 def is_tuned(name: str) -> bool:
@@ -193,7 +194,7 @@ def _nothing(best: str, reached: Mapping[str, Reached], over: Lead, said: tuple[
     if best == BASELINE:
         found = f"the best {metric} is that of the constant answer"
     else:
-        found = f"the best is {best} with {reached[best].value:.3f} {metric}, a lead of {over}, which may be chance"
+        found = f"the best is {best} with {figure(reached[best].value)} {metric}, a lead of {over}, which may be chance"
     return f"nothing beats {baseline}: {found}; look at the labels before any model: kft check"
 
 
@@ -206,7 +207,7 @@ def _why(
     sign: int,
 ) -> str:
     out_of_fold = reached[chosen].known is not None
-    value = f"{reached[chosen].value:.3f} {metric} {'out of fold' if out_of_fold else 'on valid'}"
+    value = f"{figure(reached[chosen].value)} {metric} {'out of fold' if out_of_fold else 'on valid'}"
     if not is_tuned(chosen):
         return f"{ENOUGH[chosen]}{_beside_tuning(chosen, reached)} ({value})"
     untuned = {name: each for name, each in reached.items() if name != BASELINE and not is_tuned(name)}
@@ -236,7 +237,7 @@ def _rungs(reached: Mapping[str, Reached], sign: int) -> str:
     for rung, names in RUNGS.items():
         values = [sign * reached[name].value for name in names if name in reached]
         if values:
-            said.append(f"the right {rung}{'' if said else ' has'} {sign * max(values):.3f}")
+            said.append(f"the right {rung}{'' if said else ' has'} {figure(sign * max(values))}")
     if not set(RUNGS["prompt"]) & set(reached):
         return ""
     return f"; in the order of work, {', '.join(said)}, and then comes fine-tuning"

@@ -194,6 +194,7 @@ def apply_corrections(
         f"relabel in the rows to change{'; --accept label-noise takes all' if check == 'label-noise' else ''}"
         for check, count in left.most_common()
     ]
+    notes += _emptied(tables, labels, by_id)
     if to_classes:
         notes.append("take data.bins out of the recipe: labels are names of classes now")
     return CorrectionsResult(
@@ -283,16 +284,19 @@ class _Labels:
             if isinstance(cell, str) and label is not None and cell != label
         }
 
+    def given(self, change: Correction) -> Sequence[str]:
+        """Returns the names that a row gets."""
+        return (change.label,) if self.needs_classes(change) else self.task.kind.labels.names(self._parsed(change)[0])
+
     def cells(self, change: Correction, table: _Table) -> dict[str, Any]:
         """Returns the new cells of a row that gets another label, by their columns."""
         frame, column = table.rows.frame, self.sources.columns.label
         if self.needs_classes(change):
             return {column: change.label}
-        names = self.task.kind.labels.names(self._parsed(change)[0])
         if self.spec.label_columns:
-            return written_marks(frame, self.spec.label_columns, names)
+            return written_marks(frame, self.spec.label_columns, self.given(change))
         if any(isinstance(cell, (list, tuple)) for cell in frame[column]):
-            return {column: list(names)}  # parquet keeps lists apart from texts
+            return {column: list(self.given(change))}  # parquet keeps lists apart from texts
         return {column: change.label}
 
 
@@ -346,6 +350,23 @@ def _refuse_mistakes(corrections: Sequence[Correction], tables: Sequence[_Table]
             next_step=f"mend these rows of {title}; nothing was written. Ids are those of the data that were checked, "
             "with the same data.id: kft check again where rows have moved since",
         )
+
+
+def _emptied(tables: Sequence[_Table], labels: _Labels, by_id: Mapping[str, Correction]) -> list[str]:
+    """Names the classes that lose all rows: a class of few rows is one that no check understands."""
+    before, after = Counter[str](), Counter[str]()
+    for table in tables:
+        for identifier, label in zip(table.ids, labels.parsed(table), strict=True):
+            names = () if label is None else labels.task.kind.labels.names(label)
+            before.update(names)
+            change = by_id.get(identifier)
+            if change is None or change.action == "relabel":
+                after.update(names if change is None else labels.given(change))
+    return [
+        f"no row is called {name!r} any more, {before[name]:,} {'was' if before[name] == 1 else 'were'}: write keep in "
+        "them if they are right"
+        for name in sorted(before.keys() - after.keys())
+    ]
 
 
 def _targets(tables: Sequence[_Table], output: Path) -> list[Path]:

@@ -104,8 +104,58 @@ def require_whole(folder: Path) -> Proof:
     return proof
 
 
-def objections(proof: Proof, *, force: bool) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Contract:
+    """What whoever asks a model counts on.
+
+    Attributes:
+        task: Its name.
+        reads: ``text``, ``text-pair`` or ``image``.
+        labels: What it can answer; empty for numbers.
+    """
+
+    task: str
+    reads: str
+    labels: tuple[str, ...]
+
+    def broken_by(self, other: Contract) -> list[str]:
+        """Returns why another model cannot answer in this one's place; empty where it can.
+
+        Example:
+            >>> Contract("text-regression", "text", ()).broken_by(Contract("text-pair-regression", "text-pair", ()))
+            ['text-pair-regression on text-pair in place of text-regression on text']
+        """
+        if (self.task, self.reads) != (other.task, other.reads):
+            return [f"{other.task} on {other.reads} in place of {self.task} on {self.reads}"]
+        if self.labels and not set(self.labels) & set(other.labels):
+            return [f"none of the labels of the model before, such as {self.labels[0]}"]
+        return []
+
+    def changed_by(self, other: Contract) -> str:
+        """Returns which labels come and go where another model answers in this one's place; empty where none does.
+
+        Example:
+            >>> Contract("c", "text", ("ham", "spam")).changed_by(Contract("c", "text", ("spam", "news")))
+            'labels gone: ham; new: news'
+        """
+        gone = [label for label in self.labels if label not in other.labels]
+        new = [label for label in other.labels if label not in self.labels]
+        found = [f"{what}: {in_short(labels)}" for what, labels in (("gone", gone), ("new", new)) if labels]
+        return "labels " + "; ".join(found) if found else ""
+
+
+def contract_of(about: About) -> Contract:
+    """Returns what whoever asks an artifact counts on."""
+    return Contract(about.task, about.reader.kind, about.labels)
+
+
+def objections(proof: Proof, champion: Contract | None = None, *, force: bool) -> tuple[str, ...]:
     """Returns what the gate has against an artifact that is promoted nevertheless.
+
+    Args:
+        proof: Of the artifact.
+        champion: In whose place it would answer; None where there is none.
+        force: Whether somebody insists.
 
     Raises:
         GateError: There is something, and nobody insists.
@@ -118,13 +168,15 @@ def objections(proof: Proof, *, force: bool) -> tuple[str, ...]:
     if about.parity is None and about.quantized is None:
         against.append("nobody has held its answers against those that were evaluated")
     against += proof.problems
+    if champion is not None:
+        against += champion.broken_by(contract_of(about))
     if against and not force:
         raise GateError(
             "this artifact is not promoted: " + in_short(against),
             where=str(proof.artifact),
             received=against[0],
-            expected="an artifact whose gates passed and whose files are those that were exported",
-            next_step="export it again; --force promotes it nevertheless, and the trail says so",
+            expected="an artifact whose gates passed, whose files are those that were exported, of the champion's task",
+            next_step="export it again, or name it otherwise; --force promotes it nevertheless, and the trail says so",
         )
     return tuple(map(visible, against))
 

@@ -22,7 +22,7 @@ from hashlib import sha256
 
 from kft.deploy.holding import holding
 from kft.deploy.lookup import resolve, version_folder
-from kft.deploy.proof import Proof, objections, prove, require_whole
+from kft.deploy.proof import Contract, Proof, contract_of, objections, prove, require_whole
 from kft.deploy.signing import SIGNATURE
 from kft.deploy.standing import (
     SHELF,
@@ -69,6 +69,7 @@ class ShelfMove:
         stored: Whether this version is new; the same content is not stored twice.
         move: As the trail has it; None where the alias named this version already.
         standing: What stands on the shelf now.
+        changed: Which labels the champion did not have, and which are gone; empty where they are the same.
     """
 
     name: str
@@ -76,6 +77,7 @@ class ShelfMove:
     stored: bool
     move: Move | None
     standing: Standing = field(repr=False)
+    changed: str = ""
 
 
 def promote(source: str, to: ShelfReference, wish: Wish, say: Callable[[], None] | None = None) -> ShelfMove:
@@ -93,8 +95,9 @@ def promote(source: str, to: ShelfReference, wish: Wish, say: Callable[[], None]
         StorageError: The disk is full, or the shelf cannot be written; all aliases are then as they were.
     """
     proof = prove(resolve(source))
-    against = objections(proof, force=wish.force)
     storage = to.storage
+    champion = _champion(storage)
+    against = objections(proof, champion, force=wish.force)
     with holding(storage, say):
         standing = _settled(storage)
         version = _same(to, standing, proof)
@@ -121,7 +124,17 @@ def promote(source: str, to: ShelfReference, wish: Wish, say: Callable[[], None]
         move = replace(move, source=named, forced=against, signature=sha256(signature).hexdigest() if signature else "")
         standing = _moved(standing, move)
         _keep(storage, standing)
-    return ShelfMove(to.name, storage.where(str(version.number)), stored, move, standing)
+    changed = champion.changed_by(contract_of(proof.about)) if champion else ""
+    return ShelfMove(to.name, storage.where(str(version.number)), stored, move, standing, changed)
+
+
+def _champion(storage: Storage) -> Contract | None:
+    """Returns what whoever asks the champion counts on; None where there is none, or it is damaged."""
+    with suppress(ValueError, KeyError, TypeError, StorageError):  # of a shelf that cannot be read the move says more
+        standing = standing_in(storage) or Standing()
+        about = json.loads(storage.read(f"{standing.aliases[CHAMPION]}/{NAME}") or b"")
+        return Contract(about["task"], about["reader"]["kind"], tuple(about["labels"]))
+    return None
 
 
 def rollback(to: ShelfReference, why: str = "", say: Callable[[], None] | None = None) -> ShelfMove:

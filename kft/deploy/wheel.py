@@ -17,7 +17,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from .run import open_model, require_whole
+from .run import open_model, require_whole, warn_cut
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -31,7 +31,8 @@ def model():
 
 
 def predict(inputs):
-    """Returns one answer an input, in order."""
+    """Returns one answer an input, in order; warns of texts of which a part is not read."""
+    warn_cut(model().cut(inputs))
     return model().predict(inputs)
 '''
 MAIN = """import sys

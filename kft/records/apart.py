@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from kft.records.estimate import Estimate, metric_title
+from kft.records.estimate import Estimate, figures, metric_title
 from kft.records.fields import absent
 
 
@@ -50,10 +50,11 @@ class ValidResult:
         """The finding as one sentence, without a full stop."""
         title = metric_title(self.metric)
         when = ", before the refit" if self.before_refit else ""
-        both = f"{title} {self.value:.3f} on valid ({self.n:,} examples{when}), {self.test:.3f} on test"
+        valid, test = figures(self.value, self.test)
+        both = f"{title} {valid} on valid ({self.n:,} examples{when}), {test} on test"
         if not self.apart:
             return f"{both}: no further apart than chance allows"
         which = "valid looks too good" if self.flatters else "test is easier than valid"
         found = self.difference
-        ends = f"[{found.low:+.3f}, {found.high:+.3f}]"
-        return f"{both}: {which}, by more than chance (difference {found.value:+.3f} {ends}, 99 %)"
+        value, low, high = figures(found.value, found.low, found.high, sign="+")
+        return f"{both}: {which}, by more than chance (difference {value} [{low}, {high}], 99 %)"

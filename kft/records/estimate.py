@@ -20,9 +20,13 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
-        largest = max(abs(self.value), abs(self.low), abs(self.high))
-        digits = ".3f" if largest == 0 or largest >= 0.0005 else ".3g"  # errors of labels of 1e-7 are not 0.000
-        return f"{self.value:{digits}} [{self.low:{digits}}, {self.high:{digits}}]"
+        value, low, high = self.shown
+        return f"{value} [{low}, {high}]"
+
+    @property
+    def shown(self) -> list[str]:
+        """Value, lower and upper end, as people read them."""
+        return figures(self.value, self.low, self.high)
 
     def __neg__(self) -> Estimate:
         """The same figure where less is better, so that more is.
@@ -32,6 +36,30 @@ class Estimate:
             -0.100 [-0.300, 0.200]
         """
         return Estimate(-self.value, -self.high, -self.low)
+
+
+def figures(*values: float, sign: str = "", digits: int = 3) -> list[str]:
+    """Returns figures that stand together: with digits behind the point, or where all would read 0, digits that count.
+
+    Errors of labels of 1e-7 are small, and none of them is 0.
+
+    Args:
+        values: In the unit of the labels, or shares.
+        sign: ``+`` where more and less is told.
+        digits: How many.
+
+    Example:
+        >>> figures(0.78712, 0.0002), figures(2.5e-8, 0), figures(-0.01, sign="+"), figures(0)
+        (['0.787', '0.000'], ['2.5e-08', '0'], ['-0.010'], ['0.000'])
+    """
+    largest = max(map(abs, values))
+    kind = "f" if largest == 0 or largest >= 0.5 * 10.0**-digits else "g"
+    return [f"{value:{sign}.{digits}{kind}}" for value in values]
+
+
+def figure(value: float) -> str:
+    """Returns a figure as ``figures`` does."""
+    return figures(value)[0]
 
 
 def widen(difference: Estimate, looks: int) -> Estimate:
@@ -119,4 +147,4 @@ def shown_value(value: float | None) -> str:
         >>> shown_value(0.81234), shown_value(None)
         ('0.8123', 'not measured')
     """
-    return "not measured" if value is None else f"{value:.4f}"
+    return "not measured" if value is None else figures(value, digits=4)[0]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-from kft.records.fields import rounded
+from kft.records.fields import absent, rounded
 from kft.records.receipt import Counts
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 """From what makes the result worthless, through what lowers it, to what is good to know."""
+AUDITS = Path("audits")
+"""Where audits go by default, each in a folder of its own: those before and after a mend can be compared."""
+FINDINGS = "findings.json"
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Findings:
         n: Rows of each split.
         counts: How many findings there are of each severity.
         findings: Each of them.
+        features: Whether the backbone ran over the data, for the checks that compare by meaning; the quick ones of
+            ``kft train`` do without.
     """
 
     split_hash: str
@@ -67,3 +73,4 @@ class Findings:
     n: Counts
     counts: Mapping[str, int]
     findings: tuple[Finding, ...]
+    features: bool = absent(False)

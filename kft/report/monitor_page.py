@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from kft import runtime
 from kft.characters import several
-from kft.records.estimate import metric_title
+from kft.records.estimate import figure, metric_title
 from kft.records.estimated import AccuracyEstimate, ClassShares
 from kft.records.files import utc_now
 from kft.records.monitored import GaugeSeen, Moments, MonitorResult, WindowSeen, times
@@ -183,7 +183,7 @@ def _level(gauge: GaugeSeen) -> dict[str, str]:
 def _quality(found: AccuracyEstimate) -> dict[str, Any]:
     """Returns an estimate as the page shows it."""
     was = found.reference
-    rows = [(way.name, f"{way.value:.3f}") for way in found.ways]
+    rows = [(way.name, figure(way.value)) for way in found.ways]
     if found.labels_alone is not None:
         rows.append((f"{several(found.labels, 'label')} alone", str(found.labels_alone)))
     return {

@@ -14,7 +14,7 @@ from kft.compare.verdict import TUNED
 from kft.recipe.sources import DATAFRAME
 from kft.records.compare import Comparison
 from kft.records.edge_cases import EdgeCheckResult
-from kft.records.estimate import metric_title, percent
+from kft.records.estimate import figure, metric_title, percent
 from kft.records.metrics import EvaluateResult, SelectiveResult
 from kft.report.evidence import ERROR, GOOD, MISSING, WARNING, Evidence, Question
 from kft.report.maintenance import maintainable
@@ -50,13 +50,13 @@ def headline(record: RunRecord) -> str:
     reached = (
         f"{percent(found.value)} of {n} are answered correctly"
         if record.main == "accuracy"
-        else f"{metric_title(record.main)} {found.value:.3f} on {n}"
+        else f"{metric_title(record.main)} {figure(found.value)} on {n}"
     )
     reached = reached[0].upper() + reached[1:]
     apart = record.metrics.valid
     if apart is not None and apart.apart:
         when = " before the refit" if apart.before_refit else ""
-        reached += f", where valid said {apart.value:.3f}{when}: by more than chance"
+        reached += f", where valid said {figure(apart.value)}{when}: by more than chance"
     failed = record.metrics.failed_gates
     if not beats_baseline(record):
         unlike = "answering without looking" if record.task.kind.judging.constant is not None else "an untuned model"
@@ -182,6 +182,10 @@ def _trustworthy(record: RunRecord) -> Iterator[Evidence]:
     for severity in (ERROR, WARNING):
         for finding in (each for each in record.findings if each.severity == severity):
             yield Evidence(finding.message.removesuffix("."), severity, "findings")
+    if record.audited is not None:
+        numbers = in_numbers(record.audited.found.findings)
+        yield Evidence(f"an audit of these rows by all checks, {record.audited.folder}: {numbers}", GOOD)
+        return
     if not any(finding.severity in (ERROR, WARNING) for finding in record.findings):
         yield Evidence(f"the quick checks of the data: {in_numbers(record.findings)}", GOOD)
     yield Evidence(

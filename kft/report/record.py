@@ -21,7 +21,7 @@ from kft.records.document import read_document, read_if_there
 from kft.records.edge_cases import EdgeCaseResult
 from kft.records.estimate import Estimate
 from kft.records.exported import Exported, read_exports
-from kft.records.findings import Finding, Findings
+from kft.records.findings import AUDITS, FINDINGS, Finding, Findings
 from kft.records.forgetting import ForgettingResult
 from kft.records.history import BlendFitted, EpochDone, HistoryEvent, Refitted, read_history, refit_of
 from kft.records.metrics import EvaluateResult
@@ -54,6 +54,19 @@ class ConfusedPair:
 
 
 @dataclass(frozen=True)
+class Audited:
+    """What ``kft check`` found in the rows of a run.
+
+    Attributes:
+        folder: Of the audit.
+        found: findings.json there.
+    """
+
+    folder: Path
+    found: Findings
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """An evaluated run.
 
@@ -62,7 +75,7 @@ class RunRecord:
         recipe: Resolved.
         receipt: receipt.json.
         metrics: metrics.json.
-        findings: Of the quick checks; None where there is no findings.json.
+        quick: What the quick checks found; None where there is no findings.json.
         history: The events of history.jsonl.
         predictions: The rows of predictions.csv.
         classes: The rows of per_class.csv.
@@ -76,13 +89,14 @@ class RunRecord:
         challenged: retrain.json, where this run was a challenger; else None.
         challengers: Those that were retrained from this run, as far as they lie beside it.
         monitored: What a monitor of an artifact of this run said last; None where that is not known.
+        audited: The latest audit of the same rows by all checks, of those that lie where audits go by default.
     """
 
     run: RunFolder
     recipe: Recipe
     receipt: Receipt
     metrics: EvaluateResult
-    findings: tuple[Finding, ...] | None
+    quick: tuple[Finding, ...] | None
     history: tuple[HistoryEvent, ...]
     predictions: tuple[Mapping[str, str], ...]
     classes: tuple[Mapping[str, str], ...]
@@ -96,6 +110,12 @@ class RunRecord:
     challenged: Retraining | None = None
     challengers: tuple[Retraining, ...] = ()
     monitored: MonitorResult | None = None
+    audited: Audited | None = None
+
+    @property
+    def findings(self) -> tuple[Finding, ...] | None:
+        """Of all checks where they ran, else of the quick ones."""
+        return self.quick if self.audited is None else self.audited.found.findings
 
     @property
     def task(self) -> Task:
@@ -182,13 +202,13 @@ def read_record(run: RunFolder) -> RunRecord:
         RecipeError: Its recipe is not valid any more.
     """
     labels, confusion = _confusion(run)
-    found = read_if_there(Findings, run.findings)
+    found, receipt = read_if_there(Findings, run.findings), read_document(Receipt, run.receipt)
     return RunRecord(
         run=run,
         recipe=load_recipe(run.recipe),
-        receipt=read_document(Receipt, run.receipt),
+        receipt=receipt,
         metrics=read_document(EvaluateResult, run.metrics),
-        findings=None if found is None else found.findings,
+        quick=None if found is None else found.findings,
         history=read_history(run.history),
         predictions=tuple(read_predictions(run)),
         classes=tuple(_rows(run.per_class)),
@@ -200,7 +220,19 @@ def read_record(run: RunFolder) -> RunRecord:
         exports=read_exports(run),
         challenged=read_if_there(Retraining, run.retrained),
         challengers=_challengers(run),
+        audited=_audited(run, receipt),
     )
+
+
+def _audited(run: RunFolder, receipt: Receipt) -> Audited | None:
+    places = {place.resolve(): place for place in (run.path.resolve().parent.parent / AUDITS, AUDITS)}.values()
+    files = (path for place in places for path in place.glob(f"*/{FINDINGS}"))
+    for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True):
+        with suppress(RunError):  # what is damaged there says nothing of this run
+            found = read_document(Findings, path)
+            if found.features and (found.split_hash, found.data_hash) == (receipt.split_hash, receipt.data_hash):
+                return Audited(path.parent, found)
+    return None
 
 
 def _challengers(run: RunFolder) -> tuple[Retraining, ...]:

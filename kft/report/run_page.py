@@ -87,6 +87,7 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
             "questions": questions,
             "facts": _facts(record),
             "metrics": _metrics(record),
+            "calibrated": any(record.task.kind.judging.all_metrics[name].by_chance for name in record.values),
             "columns": ("this model", *record.baselines),
             "gates": record.metrics.gates,
             "training": _training(record),
@@ -114,6 +115,7 @@ def render_run(record: RunRecord, *, comparison: Comparison | None = None, missi
             "images": record.task.reads.files,
             "missing": missing,
             "findings": record.findings or (),
+            "audit": "" if record.audited is None else str(record.audited.folder),
             "comparison": comparison,
             "compared": _compared(comparison),
             "compared_columns": header(comparison.metric) if comparison else (),
@@ -147,7 +149,9 @@ def _metrics(record: RunRecord) -> list[tuple[str, list[Estimate | None], float]
         values = [value, *(baseline.get(name) for baseline in record.baselines.values())]
         choose = max if known[name].higher_is_better else min
         rivals = zip(("", *record.baselines), values, strict=True)
-        best = choose(each.value for who, each in rivals if each is not None and who != YARDSTICK)
+        # What always answers alike is calibrated by itself: no merit where only that is measured.
+        aside = {YARDSTICK} if known[name].by_chance is None else {YARDSTICK, record.task.kind.judging.baseline_name}
+        best = choose(each.value for who, each in rivals if each is not None and who not in aside)
         found.append((metric_title(name), values, math.nan if known[name].neutral else best))
     return found
 

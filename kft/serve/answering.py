@@ -56,7 +56,27 @@ class ModelRequest:
     version: str | None = None
 
 
-async def answer(server: Server, question: ModelRequest, visit: Visit) -> tuple[LoadedVersion, list[Answer]]:
+@dataclass(frozen=True)
+class Answered:
+    """What a request is answered with, whatever the protocol.
+
+    Attributes:
+        version: That answered all of it.
+        answers: One an input, in order.
+        cut: How many of its texts are longer than what the model reads of them.
+    """
+
+    version: LoadedVersion
+    answers: list[Answer]
+    cut: int
+
+    @property
+    def told(self) -> dict[str, int]:
+        """What a response says beside the answers: ``cut``, where a text was."""
+        return {"cut": self.cut} if self.cut else {}
+
+
+async def answer(server: Server, question: ModelRequest, visit: Visit) -> Answered:
     """Answers a question with one version of one model.
 
     Raises:
@@ -79,14 +99,18 @@ async def answer(server: Server, question: ModelRequest, visit: Visit) -> tuple[
         raise RuntimeError("the model answered with a number that is not finite")
     abstained = sum(bool(each.get("abstain")) for each in answers)
     server.measures.answered(version.name, abstained, len(answers) - abstained)
+    cut = await asyncio.to_thread(version.cut, inputs)
+    server.measures.cut(version.name, cut)
     if server.log.contents:
         texts = inputs if version.reads != "image" else [f"{len(each):,} bytes" for each in inputs]
         visit.noted |= {"asked": texts, "answered": answers}
+    answered = Answered(version, answers, cut)
+    visit.noted |= answered.told
     shadow = server.shadows.get(version.name)
     beside = shadow.offer(version, inputs, answers) if shadow else None
     if server.recorder is not None:
         server.recorder.keep(version, inputs, answers, beside, looked)
-    return version, answers
+    return answered
 
 
 async def _require_tokens(inputs: Sequence[Any], version: LoadedVersion, most: int) -> None:

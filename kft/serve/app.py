@@ -73,6 +73,8 @@ def make_app(
         lifespan=_lifespan(server, following, writers),
         redirect_slashes=False,
     )
+    if server.recorder is not None:
+        server.measures.follow_recorder(server.recorder.works)
     _add_predict(app, server)
     app.include_router(open_inference.make_router(server))
     if index is not None:
@@ -100,8 +102,8 @@ def _add_predict(app: FastAPI, server: Server) -> None:
     async def predict(request: Request) -> Response:
         asked = await read_predict(request, server.limits)
         question = ModelRequest(asked.model, asked.inputs, asked.kind)
-        version, answers = await answer(server, question, request.state.visit)
-        by = {"model": version.name, "version": version.version}
+        found = await answer(server, question, request.state.visit)
+        answers, by = found.answers, {"model": found.version.name, "version": found.version.version, **found.told}
         return Response(dump({**answers[0], **by} if asked.one else {**by, "predictions": answers}), media_type=JSON)
 
     @app.get("/models", summary="The models that answer here", tags=["Predict"], responses=documents.ERRORS)

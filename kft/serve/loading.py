@@ -34,6 +34,9 @@ class OpenedModel(Protocol):
     def predict(self, inputs: Sequence[Any]) -> list[Answer]:
         """Returns one answer an input, in order."""
 
+    def cut(self, inputs: Sequence[Any]) -> int:
+        """Returns how many texts of inputs are longer than what is read of them."""
+
 
 Open = Callable[[Path], OpenedModel]
 
@@ -109,6 +112,7 @@ def load_version(open_: Open, folder: Path, name: str, say: Callable[[str], None
         shipped=shipped,
         redact=tuple(about.reader.redact),
         count_tokens=_token_counter(folder / TOKENIZER),
+        cut=shipped.cut,
     )
     (example,) = version.predict([EXAMPLES[version.reads]])
     return replace(version, example=example, looking=_looking(shipped, say) if say else None)

@@ -94,6 +94,9 @@ class Measures:
         self._in_flight = Gauge("kft_requests_in_flight", "Requests that are read or answered now.", registry=registry)
         self._held = Gauge("kft_held_bytes", "Bodies of requests that are held now.", registry=registry)
         self._answers = Counter("kft_answers", "Inputs answered.", ["model", "abstained"], registry=registry)
+        self._cut = Counter(
+            "kft_cut_texts", "Texts longer than what the model reads of them.", ["model"], registry=registry
+        )
         self._batch_inputs = Histogram(
             "kft_batch_inputs", "Inputs of a batch.", ["model"], buckets=INPUTS, registry=registry
         )
@@ -153,6 +156,15 @@ class Measures:
         """Counts inputs that were answered."""
         self._answers.labels(model, "true").inc(abstained)
         self._answers.labels(model, "false").inc(given)
+
+    def cut(self, model: str, texts: int) -> None:
+        """Counts texts of which a part was not read."""
+        self._cut.labels(model).inc(texts)
+
+    def follow_recorder(self, works: Callable[[], bool]) -> None:
+        """Takes whether a sample is still kept whenever somebody looks; without a recorder there is no such figure."""
+        about = "1 while --record keeps a sample, 0 once it failed."
+        Gauge("kft_recording", about, registry=self.registry).set_function(works)
 
     def began(self, model: str, seconds: float) -> None:
         """Counts the first token of a text."""

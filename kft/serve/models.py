@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from kft.deploy.proof import Contract
 from kft.deploy.watching import Looked, ModelWatcher
 from kft.errors import KftError, UsageError
 from kft.registry import nearest
@@ -59,6 +60,7 @@ class LoadedVersion:
         count_tokens: Returns how many tokens a text has; None where nothing says.
         example: The answer to the example of ``EXAMPLES``.
         looking: The same, asked for what the graph gave as well; None where nobody wants to see it.
+        cut: Says how many texts of inputs are longer than what is read of them.
     """
 
     name: str
@@ -72,6 +74,7 @@ class LoadedVersion:
     count_tokens: Callable[[str], int] | None = None
     example: Answer = field(default_factory=dict)
     looking: Looking | None = None
+    cut: Callable[[Sequence[Any]], int] = field(default=lambda inputs: 0)
 
     def predict(self, inputs: Sequence[Any]) -> list[Answer]:
         """Answers, one dict an input."""
@@ -133,7 +136,9 @@ class Followed:
             said = error.problem if isinstance(error, KftError) else f"{type(error).__name__}: {error}"
             return "failed", f"{self.source} is not reloaded, version {self.current.version} goes on: {said}"
         before, self.current, self._failed = self.current, fresh, None
-        return "done", f"{self.source}: version {fresh.version} answers instead of {before.version}"
+        was, now = (Contract(each.task, each.reads, each.labels) for each in (before, fresh))
+        told = [f"{self.source}: version {fresh.version} answers instead of {before.version}"]
+        return "done", "; ".join([*told, *(was.broken_by(now) or filter(None, [was.changed_by(now)]))])
 
     def _failed_lately(self, folder: Path) -> bool:
         return (

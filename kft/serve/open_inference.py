@@ -204,11 +204,13 @@ def make_router(server: Server) -> APIRouter:
         asked = parse(InferenceRequest, await request.body())
         reads = version_of(model, version).reads
         question = ModelRequest(model, read_tensors(asked, reads), reads, version)
-        found, answers = await answer(server, question, visit)
-        body: dict[str, Any] = {"model_name": found.name, "model_version": found.version}
+        found = await answer(server, question, visit)
+        body: dict[str, Any] = {"model_name": found.version.name, "model_version": found.version.version}
         if asked.id is not None:
             body["id"] = asked.id
-        outputs = _chosen(as_tensors(answers), asked.outputs)
+        if found.told:
+            body["parameters"] = found.told
+        outputs = _chosen(as_tensors(found.answers), asked.outputs)
         return Response(dump({**body, "outputs": outputs}), media_type=JSON)
 
     for path, name in (

@@ -124,6 +124,10 @@ class SampleRecorder:
         else:
             beside.add_done_callback(write)
 
+    def works(self) -> bool:
+        """Whether a sample is still kept; may be asked in any thread."""
+        return not self._failed
+
     def close(self) -> None:
         """Writes what waits, and gives the folder back."""
         self._thread.shutdown()

@@ -21,6 +21,7 @@ from rich.progress import Progress as RichProgress
 
 from kft.model.freeze import FreezeTable
 from kft.recipe.training import PhaseSpec
+from kft.records.estimate import figures
 from kft.terminal import SafeConsole, styled
 
 Tick = Callable[..., None]
@@ -59,7 +60,7 @@ class Progress:
         label = f"{phase.name} {epoch}/{phase.epochs}" if phase.epochs else phase.name
         parts = [f"{label:<10}"]
         names = dict.fromkeys([*(name for name in values if name.endswith("loss")), shown])  # it may be a loss itself
-        parts += [f"{name} {values[name]:.4f}" for name in names]
+        parts += [f"{name} {figures(values[name], digits=4)[0]}" for name in names]
         if "seconds" in values:
             parts.append(f"{values['seconds']:.0f} s")
         self.console.print("  ".join(parts) + ("  best so far" if is_best else ""), markup=False)

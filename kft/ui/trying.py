@@ -74,8 +74,10 @@ class Trial:
         self._held = None
 
     def _answer(self, run: str, given: Any) -> dict[str, Any]:
-        (found,) = self._model(run).predict([given])
-        return {**as_document(found), "model": Path(run).name}
+        model = self._model(run)
+        read = model.read([given])
+        (found,), cut = model.answers(read), model.cut(read)
+        return {**as_document(found), "model": Path(run).name, **({"cut": cut} if cut else {})}
 
     def _model(self, run: str) -> Any:
         from kft.api.answering import load

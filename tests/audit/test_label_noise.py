@@ -47,6 +47,19 @@ def test_labels_that_are_mostly_random_are_an_error():
     assert [finding.severity for finding in find_label_noise(make_view(parts))] == ["error"]
 
 
+def test_rows_of_a_class_that_the_probe_never_gets_right_are_not_judged():
+    features, targets, labels, _ = flipped(0.08)
+    rare = labels.copy()
+    rare[np.flatnonzero(targets == 1)[:4]] = 4  # they lie among the others, and their label may be right
+    view = make_view(
+        {"train": (features[:700], rare[:700]), "valid": (features[700:], rare[700:]), "test": clouds(50)}, classes=5
+    )
+    (finding,) = find_label_noise(view)
+    known = dict(zip(view.known.ids, view.targets, strict=True))
+    assert 4 in view.targets and all(known[row] != 4 for row in finding.rows)
+    assert finding.message.endswith("Not judged: class 4, which the probe never gets right.")
+
+
 @pytest.mark.parametrize("task", ["text-classification", "text-pairs"])
 def test_without_answers_nothing_is_said(task):
     from dataclasses import replace

@@ -48,6 +48,18 @@ def test_rows_are_dropped_and_relabelled_and_the_source_stays(tmp_path):
     )
 
 
+def test_a_class_that_loses_all_rows_is_named(tmp_path):
+    source = write_csv(tmp_path / "rows.csv", [*ROWS, ("So so", "mixed"), ("Well", "mixed")])
+    changes = [Correction(f"rows.csv:{row}", "keep", "good", check="label-noise") for row in (5, 6)]
+    mended = str(tmp_path / "mended.csv")
+    result = kft.apply_corrections(recipe(str(source)), pd.DataFrame(changes), mended, accept=["label-noise"])
+    assert result.relabelled == 2
+    assert result.notes[-1] == "no row is called 'mixed' any more, 2 were: write keep in them if they are right"
+    changes[0] = Correction("rows.csv:5", "drop")
+    result = kft.apply_corrections(recipe(str(source)), pd.DataFrame(changes), tmp_path / "less.csv")
+    assert not any("any more" in note for note in result.notes)
+
+
 def test_lines_of_json_that_do_not_change_stay_to_the_letter(tmp_path):
     lines = ['{"text": "a 1", "label": "x", "n": 1.50}', '{"text":"b","label":"y"}', '{"text": "c", "label": "x"}']
     (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n\n")

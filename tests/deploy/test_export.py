@@ -9,13 +9,16 @@ import pytest
 
 import kft
 from kft.deploy.load import open_artifact
+from kft.deploy.runner.command import main
 from kft.errors import DataError, GateError, RunError, UsageError
 from tests.deploy.conftest import ODD
 
 
 def test_it_answers_as_the_run_does(shipped, shipped_run):
     texts = [*ODD, "the battery is great", "the phone is awful and broken", "? ! ? !"]
-    found, wanted = open_artifact(shipped).predict(texts), kft.predict(shipped_run, texts)
+    found = open_artifact(shipped).predict(texts)
+    with pytest.warns(UserWarning, match="1 text is longer than what the model reads"):
+        wanted = kft.predict(shipped_run, texts)
     for one, other in zip(found, wanted, strict=True):
         assert (one["label"], one["abstain"], one.get("why", "")) == (other.label, other.abstain, other.why)
         assert one["probabilities"] == pytest.approx(other.probabilities, abs=1e-5)
@@ -82,7 +85,7 @@ def test_its_script_reads_utf_8_whatever_the_system_has(shipped, tmp_path):
     assert done.returncode == 2 and "a line is no JSON of an input" in done.stderr
 
 
-def test_a_changed_byte_is_refused(shipped, tmp_path):
+def test_a_changed_byte_is_refused(shipped, tmp_path, capsys):
     import shutil
 
     copy = shutil.copytree(shipped, tmp_path / "copy")
@@ -95,6 +98,13 @@ def test_a_changed_byte_is_refused(shipped, tmp_path):
     (copy / "artifact.json").write_text(text.replace('"negative"', '"NEGATIVE"', 1))
     with pytest.raises(RunError, match=r"artifact\.json was changed"):
         open_artifact(copy)
+    (tmp_path / "lines.txt").write_text("the battery is great\n")
+    for broken, said in ((None, "was changed"), (text[:-9], "cannot be read"), ("", "cannot be read")):
+        if broken is not None:
+            (copy / "artifact.json").write_text(broken)
+        assert main(copy, [str(tmp_path / "lines.txt")]) == 2
+        answered, told = capsys.readouterr()
+        assert not answered and f"a file of the model {said}" in told and str(copy / "artifact.json") in told
 
 
 def test_a_change_of_any_file_is_found(shipped, tmp_path):

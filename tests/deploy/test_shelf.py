@@ -103,6 +103,26 @@ def test_what_nobody_forced_is_no_way_around_the_gate(made, tmp_path, change, sa
     assert caught.value.received == said
 
 
+def test_what_cannot_answer_in_the_place_of_the_champion_is_refused_and_other_labels_are_told(to, made):
+    assert promote(made[0], to, Wish()).changed == ""
+    others = (
+        ({"task": "text-regression", "labels": ()}, "text-regression on text in place of text-classification on text"),
+        ({"labels": ("low", "high")}, "none of the labels of the model before, such as bad"),
+    )
+    for change, said in others:
+        vouch(Path(made[1]), **change)
+        for alias in ("champion", "challenger"):
+            with pytest.raises(GateError) as caught:
+                promote(made[1], to, Wish(alias))
+            assert caught.value.received == said and len(read_standing(to).versions) == 1
+    vouch(Path(made[1]), labels=("good", "news"))
+    assert promote(made[1], to, Wish()).changed == "labels gone: bad; new: news"
+    vouch(Path(made[2]), task="text-regression", labels=())
+    assert promote(made[2], to, Wish(force=True)).move.forced == (
+        "text-regression on text in place of text-classification on text",
+    )
+
+
 def test_a_damaged_copy_does_not_pass_for_the_whole_one(to, made, tmp_path):
     """Both have the same artifact.json."""
     damaged = shutil.copytree(made[0], tmp_path / "damaged")

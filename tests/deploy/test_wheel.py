@@ -18,6 +18,7 @@ import json, sys
 sys.path.insert(0, sys.argv[1])
 import tiny_model
 print(json.dumps(tiny_model.predict(["the battery is great"])))
+tiny_model.predict(["the battery is great " * 30])
 """
 
 
@@ -41,6 +42,7 @@ def test_pip_installs_it_and_it_answers(shipped, tmp_path):
     subprocess.run(pip, check=True, capture_output=True)
     done = subprocess.run([sys.executable, "-I", "-c", ASK, str(site)], check=True, capture_output=True, text=True)
     assert json.loads(done.stdout) == opened.predict(["the battery is great"])
+    assert done.stderr.count("Warning: 1 text is longer than what the model reads") == 1
     (facts,) = site.glob("tiny_model-*.dist-info")
     needs = [line for line in (facts / "METADATA").read_text().splitlines() if line.startswith("Requires-Dist: ")]
     assert needs == [f"Requires-Dist: {package}" for package in opened.about.packages]

@@ -166,7 +166,7 @@ from pathlib import Path
 store.SHARD_ROWS = 32
 print("started", flush=True)
 counts = []
-store.store_features(front_of(), texts(rows=4000), Path(sys.argv[1]), watch=store.Watch(counts.append))
+store.store_features(front_of(), texts(rows=4000), Path(sys.argv[1]), watch=store.FeatureProgress(counts.append))
 print(sum(counts[1:]), flush=True)
 """
 

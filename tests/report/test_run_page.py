@@ -99,6 +99,39 @@ def test_what_was_found_is_shown_and_what_was_not_looked_at_is_said(tmp_path):
         assert words in page
 
 
+def test_a_constant_answer_is_not_praised_for_its_calibration(tmp_path):
+    run = runs.write_run(tmp_path / "run")
+    metrics = read_record(run).metrics
+    constant = metrics.baselines["majority"] | {"ece": Estimate(0.00149, 0.0, 0.1)}
+    put(run, metrics=replace(metrics, baselines=metrics.baselines | {"majority": constant}))
+    page = render_run(read_record(run))
+    (row,) = re.findall("<tr><td>ECE</td>.*?</tr>", page)
+    assert '"estimate">0.001' in row and row.count("estimate strong") == 1
+    assert "calibrated by itself" in page
+
+
+def test_an_audit_of_the_same_rows_takes_the_place_of_the_quick_checks(tmp_path):
+    run = runs.write_run(tmp_path / "runs" / "run")
+    put(run, findings=runs.findings(Finding("size", "warning", "Small.", "Add rows.", 0.1)))
+    receipt = read_record(run).receipt
+    of_run = {"split_hash": receipt.split_hash, "data_hash": receipt.data_hash, "features": True}
+    whole = replace(runs.findings(Finding("leakage", "error", "Copies.", "Drop them.", 0.1)), **of_run)
+    others = {"1": {"features": False}, "2": {"split_hash": "0" * 64}, "3": {"data_hash": "0" * 64}}
+    for name, other in others.items():
+        write_document(tmp_path / "audits" / name / "findings.json", replace(whole, **other))
+    questions = {each.name: each for each in four_questions(read_record(run))}
+    assert questions["trustworthy"].answer == "Mostly, but: Small."
+    assert any("the slower checks" in each.text for each in questions["trustworthy"].evidence)
+    write_document(tmp_path / "audits" / "4" / "findings.json", whole)
+    record = read_record(run)
+    told = {each.name: each for each in four_questions(record)}["trustworthy"]
+    assert told.answer == "Not as it is: Copies."
+    assert told.evidence[-1].text.endswith("audits/4: 1 error, no warnings, no notes")
+    assert not any("slower checks" in each.text for each in told.evidence)
+    page = render_run(record)
+    assert "Drop them." in page and "Add rows." not in page and "audits/4/audit.html has examples" in page
+
+
 def test_weak_slices_are_marked_and_named(tmp_path):
     run = runs.write_run(tmp_path / "run")
     metrics = read_record(run).metrics

@@ -5,9 +5,12 @@ import base64
 import pytest
 from starlette.testclient import TestClient
 
+from kft.deploy.load import open_artifact
 from kft.serve.guard import Log
 from kft.serve.limits import Limits
+from kft.serve.loading import load_version
 from tests.serve.linear import make_server, open_linear, write_model
+from tests.serve.shipped import write_shipped
 
 CODED = base64.b64encode
 
@@ -25,6 +28,23 @@ def test_several_texts_are_answered_in_order(ask, folder):
     for key in ("texts", "inputs"):
         found = ask.post("/predict", json={key: texts}).json()
         assert found == {"model": "spam", "version": "1", "predictions": expected}
+
+
+def test_texts_of_which_a_part_is_not_read_are_told_and_counted(tmp_path):
+    long, notes = "great phone " * 30, []  # the artifact reads 24 tokens
+    app = make_server(
+        write_shipped(tmp_path / "reviews"),
+        log=Log(notes.append),
+        load=lambda folder, name: load_version(open_artifact, folder, name),
+    )
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [3], "data": [long, "great", long]}
+    with TestClient(app) as ask:
+        assert ask.post("/predict", json={"text": long}).json()["cut"] == 1 and '"cut": 1' in notes[-1]
+        assert ask.post("/predict", json={"texts": ["great", long, long]}).json()["cut"] == 2
+        assert "cut" not in ask.post("/predict", json={"text": "great"}).json()
+        found = ask.post("/v2/models/reviews/infer", json={"inputs": [tensor]}).json()
+        assert found["parameters"] == {"cut": 2} and found["outputs"][0]["data"] == ["positive"] * 3
+        assert 'kft_cut_texts_total{model="reviews"} 5.0' in ask.get("/metrics").text
 
 
 def test_what_is_withheld_says_why(ask):

@@ -113,9 +113,11 @@ def test_whatever_fails_is_said_once_without_the_text_and_answers_go_on(tmp_path
     said.clear()
     closed = SampleRecorder(tmp_path / "closed", said.append, ALL)
     with TestClient(make_server(folder, recorder=closed)) as ask:
+        assert "\nkft_recording 1.0\n" in ask.get("/metrics").text
         closed.close()
         for _ in range(3):
             assert ask.post("/predict", json={"text": "free money"}).status_code == 200
+        assert "\nkft_recording 0.0\n" in ask.get("/metrics").text
     assert said == ["nothing more is recorded: RuntimeError"]
 
 

@@ -66,7 +66,7 @@ def test_an_alias_moves_fifty_times_under_load(tmp_path):
     assert {body["version"] for body in bodies} == {"0", "1"}
     for body in bodies:
         assert {each["label"].partition("-")[0] for each in body["predictions"]} == {body["version"]}
-    assert lines[0].endswith("version 1 answers instead of 0")
+    assert lines[0].endswith("version 1 answers instead of 0; none of the labels of the model before, such as 0-left")
     assert 'kft_model_reloads_total{model="spam",result="done"} 50.0' in metrics
     assert 'version="0"} 1.0' in metrics and 'version="1"' not in metrics
 

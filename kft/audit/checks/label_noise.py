@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from kft.audit.check import Check
-from kft.audit.texts import counted
+from kft.audit.texts import counted, listed
 from kft.audit.view import AuditView
 from kft.records.estimate import percent
 from kft.records.findings import Finding, Severity
@@ -81,13 +81,15 @@ def find_label_noise(view: AuditView) -> Iterable[Finding]:
     assert targets is not None
     odds = label_odds(view.out_of_fold, targets if view.shares is None else view.shares)
     wanted = odds_wanted(view.out_of_fold, targets)
-    rows = np.flatnonzero((odds >= wanted) & (view.out_of_fold.argmax(axis=1) != targets))
+    right = view.out_of_fold.argmax(axis=1) == targets
+    unseen = ~np.isin(targets, targets[right])  # of a class that it never gets right it knows nothing
+    rows = np.flatnonzero((odds >= wanted) & ~right & ~unseen)
     if not len(rows):
         return
     rows = rows[np.argsort(-odds[rows], kind="stable")]
     labels = np.array(view.split.labels, dtype=object)
     given, suggested = labels[targets[rows]], labels[view.out_of_fold[rows].argmax(axis=1)]
-    share, agreed = len(rows) / len(known), float((view.out_of_fold.argmax(axis=1) == targets).mean())
+    share, agreed = len(rows) / len(known), float(right.mean())
     severity: Severity = "error" if share > MANY else "warning" if share >= FEW else "note"
     first = f"{str(known.ids[rows[0]])!r} says {given[0]!r} and is probably {suggested[0]!r}"
     yield Finding(
@@ -97,7 +99,8 @@ def find_label_noise(view: AuditView) -> Iterable[Finding]:
             len(rows),
             len(known),
             "labels of train and valid",
-            f"are contradicted by a probe that did not see them: {first}.",
+            f"are contradicted by a probe that did not see them: {first}."
+            + _not_judged(labels[np.unique(targets[unseen])].tolist()),
         ),
         advice=f"Many of these may be right: the probe agrees with {percent(agreed)} of all labels. "
         + (HARD if view.shares is None else SOFT),
@@ -110,6 +113,10 @@ def find_label_noise(view: AuditView) -> Iterable[Finding]:
             "threshold": round(wanted, 2),
         },
     )
+
+
+def _not_judged(names: list[str]) -> str:
+    return f" Not judged: {listed(names)}, which the probe never gets right." if names else ""
 
 
 CHECK = Check(

@@ -21,7 +21,11 @@ from kft.errors import DataError, KftError, UsageError
 
 def main(folder: Path, arguments: Sequence[str]) -> int:
     """Answers, and returns the exit code: 0, or 2 where something cannot be used."""
-    about = json.loads((folder / "artifact.json").read_text(encoding="utf-8"))
+    try:
+        about = read_json(folder / "artifact.json")
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     parser = argparse.ArgumentParser(prog="run.py", description=f"{about['name']}: {about['task']}")
     parser.add_argument("input", help="a file with one input a line, or - for standard input; .jsonl: JSON")
     parser.add_argument("--stages", metavar="FILE", help="also write what each step made of the inputs, as .npz")
@@ -39,12 +43,12 @@ def main(folder: Path, arguments: Sequence[str]) -> int:
             require_whole(folder, about["files"])
         model = open_model(folder, about)
         model = model.embedding(given.embed) if given.embed else model
+        lines, before, cut = read_lines(given.input), 0, 0
         if given.stages:
-            stages = model.stages(list(read_lines(given.input)))
+            several = list(lines)
+            stages, cut = model.stages(several), model.cut(several)
             save_stages(Path(given.stages), stages)
             show(stages.answers)
-            return 0
-        lines, before, cut = read_lines(given.input), 0, 0
         while several := list(islice(lines, READ_AT_ONCE)):
             show(model.predict(several, before))
             before += len(several)
@@ -91,12 +95,35 @@ def _inputs(lines: Iterable[bytes], where: str, *, as_json: bool) -> Iterator[An
         yield found
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Returns what a file of the artifact says.
+
+    Raises:
+        DataError: It is missing, or was cut or changed.
+    """
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        problem = "a file of the model cannot be read"
+        raise DataError(problem, where=str(path), received=str(error), next_step="copy the folder again") from None
+
+
 def require_whole(folder: Path, files: Mapping[str, str]) -> None:
     """Refuses a folder whose files are not those that were shipped.
 
     Raises:
         DataError: One was changed, or is missing; names it.
     """
+    about = read_json(folder / "artifact.json")
+    digest = about.pop("digest", "")
+    written = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
+    if hashlib.sha256(written.encode()).hexdigest() != digest:
+        raise DataError(
+            "a file of the model was changed",
+            where=str(folder / "artifact.json"),
+            expected="what its digest is of: labels and preprocessing as they were exported",
+            next_step="copy the folder again",
+        )
     for name, digest in files.items():
         path = folder / name
         if not path.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,12 @@ def say_cut(texts: int) -> str:
     many = ("text is", "it was") if texts == 1 else ("texts are", "each was")
     said = f"warning    {texts:,} {many[0]} longer than what the model reads (model.max_tokens): a part of {many[1]}"
     return f"{said} not read" if texts else ""
+
+
+def warn_cut(texts: int) -> None:
+    """Warns of so many texts, where somebody asks in Python; see ``say_cut``."""
+    if said := say_cut(texts):
+        warnings.warn(said.removeprefix("warning").lstrip(), stacklevel=3)
 
 
 class RowError(DataError):

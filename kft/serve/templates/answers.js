@@ -75,6 +75,7 @@ function answerParts(answer, text) {
   if (answer.abstain) {
     parts.push(make("p", "Withheld: " + (answer.why || "not sure enough") + ". The model declines to answer.", "why"));
   }
+  if (answer.cut) parts.push(make("p", "The text is longer than what the model reads: a part of it was not read.", "why"));
   parts.push(make("h2", (answer.abstain ? "It would have said: " : "") + headline(answer)));
   if (typeof answer.confidence === "number") parts.push(make("p", "confidence " + percent(answer.confidence), "muted"));
   if (answer.interval) {
