@@ -29,7 +29,16 @@ from kft.records.shelf import Move
 from kft.records.shipped import read_about
 from kft.registry import nearest
 from kft.retrain.duel import edge_duel, failed_of, fight, forgot, rule
-from kft.retrain.next_run import Beginnings, beginnings, candidate, choose, new_rows, next_recipe, require_sealed
+from kft.retrain.next_run import (
+    Beginnings,
+    beginnings,
+    candidate,
+    choose,
+    new_rows,
+    next_recipe,
+    require_sealed,
+    without_leak,
+)
 from kft.retrain.place import ARTIFACT, find_place, hash_source, make_place, require_rounds
 from kft.retrain.promotion import Throne, find_throne, require_throne, take_throne
 from kft.split.data_split import DataSplit
@@ -259,7 +268,7 @@ def _was_promoted(place: Path | None, throne: Throne) -> bool:
 
 
 def _split(known: Run, rounds: tuple[str, ...], asked: RetrainingRequest, data: Any, devices: str) -> DataSplit:
-    _, split = load(next_recipe(known, rounds, new_labels=asked.new_labels), (), data, devices)
+    _, split = load(next_recipe(known, rounds, new_labels=asked.new_labels, start="backbone"), (), data, devices)
     require_sealed(known, split)
     return split
 
@@ -286,11 +295,13 @@ def _compare(work: _Work, place: Path, tolerance: float) -> Retraining:
     known, asked, progress = work.champion, work.asked, work.progress
     split = _split(known, asked.rounds, asked, work.data, work.devices)
     progress.note(f"new rows   {split.added[-1]}")
-    candidates = tuple(_train(work, start, place / start) for start in work.starts.starts)
+    warm = next_recipe(known, asked.rounds, new_labels=asked.new_labels, start="warm")
+    starts = without_leak(work.starts, warm, split)
+    candidates = tuple(_train(work, start, place / start) for start in starts.starts)
     monitor = known.recipe.spec.train.best
     assert monitor is not None  # loading a recipe fills it in
     best, why = choose(candidates, monitor, known.task.kind.judging)
-    why = f"{work.starts.why}; {why}" if work.starts.why else why
+    why = f"{starts.why}; {why}" if starts.why else why
     challenger = read_run(open_run(Path(best.run)), ALL)
     with strategy.start(work.devices).scope():
         old, new = fight(known, challenger, split, progress.note)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kft.answer.apart import require_begun_apart
 from kft.answer.load import Run
-from kft.errors import RunError, UsageError
+from kft.errors import DataError, RunError, UsageError
 from kft.recipe.load import Recipe
 from kft.recipe.training import PhaseSpec
 from kft.records.retrained import STARTS, ChallengerCandidate, NewRows, Start
@@ -67,6 +68,23 @@ def beginnings(champion: Run, wanted: str) -> Beginnings:
     if why:
         return Beginnings(("backbone",), why)
     return Beginnings(("warm",), "asked for") if wanted == "warm" else Beginnings(STARTS)
+
+
+def without_leak(starts: Beginnings, warm: Recipe, split: DataSplit) -> Beginnings:
+    """Leaves the warm start out where the champion has learned from new rows of valid or test, as rows without labels.
+
+    Args:
+        starts: What was found before the new rows were dealt out; one that was asked for stays, and is refused.
+        warm: The recipe of the warm start.
+        split: Its data.
+    """
+    if len(starts.starts) == 1:
+        return starts
+    try:
+        require_begun_apart(warm, split)
+    except DataError as leak:
+        return Beginnings(("backbone",), f"{leak.problem}: {leak.received}")
+    return starts
 
 
 def next_recipe(champion: Run, rounds: Sequence[str], *, new_labels: bool, start: Start | None = None) -> Recipe:

@@ -18,6 +18,7 @@ from kft.errors import DataError, RecipeError, RunError, UsageError
 from kft.launch.placing import place as launch_place
 from kft.records.manifest import seal
 from kft.records.run_folder import RunFolder
+from kft.retrain.next_run import Beginnings, without_leak
 from kft.split.data_split import content_hash
 from kft.train.progress import Progress
 from tests import tiny
@@ -224,6 +225,20 @@ def test_what_a_run_began_with_counts_as_learned_by_it(place, key):
     assert stop.value.where == f"model.start_from: {folder / 'teacher'}"
     handed = refused(folder, f"train.teacher={between.name}", "data.split_seed=3", kind=DataError)
     assert handed.where == f"train.teacher: {folder / 'teacher'}"
+
+
+def test_a_retraining_leaves_a_warm_start_out_that_has_learned_new_rows_without_their_labels(place):
+    folder, _ = place
+    texts, labels = tiny.texts_and_labels(90, seed=7)
+    pd.DataFrame({"text": texts, "label": labels}).to_csv(folder / "labelled.csv", index=False)
+    both = Beginnings(("backbone", "warm"))
+    recipe, split = begins(folder, "data.test=labelled.csv")
+    warm = recipe.with_values("train", {"warm_start": str(folder / "student")})
+    found = without_leak(both, warm, split)
+    assert found.starts == ("backbone",)
+    assert found.why.startswith("the run to begin with has learned from rows of this run's test split: 90 of 90 rows")
+    assert without_leak(Beginnings(("warm",)), warm, split).starts == ("warm",)  # refused when it is trained
+    assert without_leak(both, warm, begins(folder)[1]) is both
 
 
 def test_a_teacher_that_chose_by_rows_that_are_set_aside_is_refused(place):
