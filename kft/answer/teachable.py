@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from kft.answer.apart import begun_with, hashes_of, known_rows, not_apart, own_hashes, require_apart
 from kft.answer.load import Run, read_run
-from kft.data.examples import Examples
 from kft.errors import DataError, KftError, RunError
 from kft.recipe.load import Recipe
 from kft.recipe.training import PhaseSpec
 from kft.records.manifest import SCORES
-from kft.records.run_folder import RunFolder, open_run
-from kft.split.assign import SPLITS, UNLABELLED
-from kft.split.data_split import DataSplit, content_hash
+from kft.records.run_folder import open_run
+from kft.split.data_split import DataSplit
 from kft.split.holdout import set_aside
 from kft.tasks.registry import TASKS
 
 WHERE = "train.teacher"
+WHO = (WHERE, "the teacher")
 MOST_TEACHERS = 20
 """How far a chain of teachers' teachers is followed; nobody has a longer one."""
 
@@ -85,18 +84,20 @@ def find_teacher(recipe: Recipe, split: DataSplit) -> Teacher | None:
             next_step=f"kft train {run.folder.recipe} --run {run.folder.path} --resume",
         )
     _require_same_question(run, recipe, split, named)
-    own = {name: set(map(content_hash, split.part(name).inputs)) for name in SPLITS}
-    _require_apart(run, split, own)
+    own = own_hashes(split)
+    for each in (run, *_its_teachers(run)):
+        begun = [one for _, one in begun_with(each.recipe) if one.task.kind.labels.form == run.task.kind.labels.form]
+        for learned in (each, *begun):
+            require_apart(learned, split, own, WHO)
     learner = run
     for each in _its_teachers(run):
-        _require_apart(each, split, own)
-        if seen := _rows_of_valid(each, split, own, besides=_hashes(learner.folder).get("valid", set())):
-            raise _refused(each, split, "valid", seen, _learned_valid(each))
+        if seen := _rows_of_valid(each, split, own, besides=hashes_of(learner.folder).get("valid", set())):
+            raise not_apart(WHO, each, split, seen, name="valid", where=_learned_valid(each))
         learner = each
     _require_unseen_aside(run, recipe, split)
     seen = _rows_of_valid(run, split, own)
     if seen and not _has_head(run):
-        raise _refused(run, split, "valid", seen, _learned_valid(run))
+        raise not_apart(WHO, run, split, seen, name="valid", where=_learned_valid(run))
     return Teacher(run, named, len(seen))
 
 
@@ -151,21 +152,6 @@ def _its_teachers(run: Run) -> Iterator[Run]:
         yield run
 
 
-def _require_apart(run: Run, split: DataSplit, own: Mapping[str, set[str]]) -> None:
-    """Refuses a teacher that has learned what this run is tested on, or trained on what it chooses by.
-
-    What stands in this run's own train as well is a leak of the data, which ``kft check`` names, and not the teacher's.
-    """
-    learned = _hashes(run.folder)
-    looked_at = {"test": ("train", "valid", UNLABELLED), "valid": ("train", UNLABELLED)}
-    known_here = {"test": own["train"] | own["valid"], "valid": own["train"]}
-    for name, parts in looked_at.items():
-        for part in parts:
-            rows = _known_rows(split.part(name), learned.get(part, set()) - known_here[name])
-            if rows:
-                raise _refused(run, split, name, rows, f"its {part}")
-
-
 def _require_unseen_aside(run: Run, recipe: Recipe, split: DataSplit) -> None:
     """Refuses a teacher that chose by rows which are set aside here: the promise on abstention is not for such.
 
@@ -174,7 +160,7 @@ def _require_unseen_aside(run: Run, recipe: Recipe, split: DataSplit) -> None:
     theirs, aside = run.recipe.spec.evaluate.abstain_at, set_aside(recipe.spec, split)
     if not aside.any() or (theirs is not None and run.receipt.split_hash == split.split_hash):
         return
-    rows = _known_rows(split.valid.take(np.flatnonzero(aside)), _hashes(run.folder).get("valid", set()))
+    rows = known_rows(split.valid.take(np.flatnonzero(aside)), hashes_of(run.folder).get("valid", set()))
     if rows:
         raise DataError(
             "the teacher chose by rows that are set aside here, for the promise on abstention",
@@ -201,7 +187,7 @@ def _rows_of_valid(
     """
     if not _learned_valid(run):
         return []
-    return _known_rows(split.valid, _hashes(run.folder).get("valid", set()) - own["train"] - besides)
+    return known_rows(split.valid, hashes_of(run.folder).get("valid", set()) - own["train"] - besides)
 
 
 def _learned_valid(run: Run) -> str:
@@ -233,27 +219,3 @@ def _has_head(run: Run) -> bool:
     if "refit" in _facts(run):
         return False
     return any(phase.solver != "blend" for phase in starts_of(_phases(run), _kept_phase(run).name))
-
-
-def _refused(run: Run, split: DataSplit, name: str, rows: Sequence[str], where: str) -> DataError:
-    return DataError(
-        f"the teacher has learned from rows of this run's {name} split",
-        where=f"{WHERE}: {run.folder.path}",
-        received=f"{len(rows):,} of {len(split.part(name)):,} rows of {name}, such as {rows[0]}, which is in {where}",
-        expected=f"a teacher that has not learned from them: else {name} measures what it remembers",
-        next_step="give both runs one test file and one valid file, or the same data and data.split_seed"
-        if not where.startswith("its valid,")
-        else "train the teacher without refit and a blend at the end, or give this run another data.valid",
-    )
-
-
-def _known_rows(examples: Examples, known: Set[str]) -> list[str]:
-    """Returns the ids of the examples whose hashes are known."""
-    hashes = map(content_hash, examples.inputs)
-    return [str(row) for row, found in zip(examples.ids, hashes, strict=True) if found in known]
-
-
-def _hashes(run: RunFolder) -> dict[str, set[str]]:
-    """Returns the hashes of a run's rows by the split that they are in."""
-    splits = pd.read_parquet(run.splits)
-    return {str(name): set(rows) for name, rows in splits.groupby("split")["hash"]}

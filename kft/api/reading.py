@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kft import assets, strategy
+from kft.answer.apart import require_begun_apart
 from kft.audit.all_checks import require_known_checks
 from kft.calls import PATH, are_tables
 from kft.curate.likely_task import are_words, tagging, task_of_tables
@@ -60,6 +62,7 @@ def load(
     loaded = loaded.with_values("model", {"backbone": backbone})
     require_room(loaded, known_limit(backbone))
     split = split_of(loaded, frames, devices)
+    split = replace(split, notes=(*split.notes, *require_begun_apart(loaded, split)))
     if suite is not None:
         require_fit(suite, TASKS.get(loaded.spec.task), split.answers)
     return loaded, split

@@ -16,6 +16,7 @@ from kft.terminal import styled
 
 if TYPE_CHECKING:
     from kft.recipe.load import Recipe
+    from kft.tasks.task import Task
     from kft.train.plan import PhasePlan
 
 
@@ -79,11 +80,23 @@ def train(
         out.tell(f"gates      {', '.join(failed)} failed; kft evaluate {run} exits with 1", style="yellow")
     from kft.tasks.registry import TASKS
 
-    task = TASKS.get(loaded.spec.task)
-    out.tell(f"next       kft {task.verb} {run} {task.reads.in_shell}")
+    out.tell(f"next       {how_to_ask(TASKS.get(loaded.spec.task), run)}")
     out.tell(f"           kft report {run} writes a page for people and a model card")
     print_apart(result.evaluation)
     return 0
+
+
+def how_to_ask(task: Task, run: str) -> str:
+    """Returns the command that asks a run, or why there is none.
+
+    Example:
+        >>> from kft.tasks.registry import TASKS
+        >>> how_to_ask(TASKS.get("text-classification"), "runs/mine-1")
+        'kft predict runs/mine-1 "your text"'
+        >>> how_to_ask(TASKS.get("masked-lm"), "runs/words")[-56:]
+        'a run of another task with model.start_from: RUN answers'
+    """
+    return task.kind.lacks.get(task.verb) or f"kft {task.verb} {run} {task.reads.in_shell}"
 
 
 @click.command()

@@ -128,6 +128,8 @@ class PhaseSpec(Spec):
             raise ValueError(f"solver {self.solver} with `unfreeze: none` and no epochs or lr (it runs to convergence)")
         if self.solver == "adamw" and self.epochs is None:
             raise ValueError("epochs, such as `epochs: 4`")
+        if not self.moves_backbone and (self.layer_decay != 1 or self.norm != "frozen"):
+            raise ValueError("no layer_decay or norm: they say nothing where `unfreeze: none` leaves the head alone")
         return self
 
     @model_validator(mode="after")
@@ -306,7 +308,11 @@ class TrainSpec(Spec):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weight: Literal["none", "balanced"] = "none"
     gradient_accumulation: int = Field(
-        1, ge=1, le=1024, description="parts a batch is worked through in, to save memory; the result stays the same"
+        1,
+        ge=1,
+        le=1024,
+        description="parts a batch is worked through in, to save memory; the result stays the same, but where "
+        "BatchNorms adapt to each part",
     )
     steps_per_call: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = Field(
         "auto",

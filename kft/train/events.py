@@ -48,7 +48,7 @@ class FeaturesPlanned:
 
 @dataclass(frozen=True)
 class StepsPlanned:
-    """How the phase's updates run on the device, in words; empty where each is a call of its own, not compiled."""
+    """What is unusual in how the phase's updates run on the device, and in their rates, in words; else empty."""
 
     how: str
 

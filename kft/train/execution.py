@@ -88,8 +88,26 @@ def _why_not(model: keras.Model, phase: PhaseSpec, kind: AnswerKind) -> str:
         return ""
     if objective_of(phase, kind).across_rows:
         return f"objective {phase.objective.name}, which compares the rows of all of them"
-    adapting = [variable.path for variable in moving_variables(model) if not variable.trainable]
+    adapting = _adapting(model)
     return f"a BatchNorm that adapts to the rows of all of them: {adapting[0]}" if adapting else ""
+
+
+def _adapting(model: keras.Model) -> list[str]:
+    return [variable.path for variable in moving_variables(model) if not variable.trainable]
+
+
+def statistics_in_parts(spec: TrainSpec, model: keras.Model) -> str:
+    """Says that updates are not those of whole batches, with what trains set: their parts have statistics of their own.
+
+    Empty where ``train.gradient_accumulation`` changes no result.
+    """
+    parts, adapting = spec.gradient_accumulation, _adapting(model)
+    if parts == 1 or not adapting:
+        return ""
+    return (
+        f"each of the {parts} parts of a batch is normalised by itself, and moves {adapting[0]}: the result is not "
+        "that of gradient_accumulation 1 (norm: frozen would leave it the same)"
+    )
 
 
 def updates_a_call(spec: TrainSpec, inputs: Sequence[Any], longest: int, *, several: bool) -> int:

@@ -28,7 +28,7 @@ from kft.train.blending import solve_blend
 from kft.train.checkpoint import restore
 from kft.train.due import is_due, pause_of, state_due, where_it_goes_on
 from kft.train.events import Events
-from kft.train.execution import is_compiled, updates_a_call
+from kft.train.execution import is_compiled, statistics_in_parts, updates_a_call
 from kft.train.feeding import Execution, Feed
 from kft.train.frozen import features_of
 from kft.train.job import (
@@ -43,6 +43,7 @@ from kft.train.job import (
 from kft.train.judging import judge
 from kft.train.objectives import Deal, Judge, objective_of
 from kft.train.optimizer import make_optimizer
+from kft.train.phases import no_fall
 from kft.train.self_training import with_confident
 from kft.train.step import Step, StepSums, make_train_step
 from kft.train.token_table import TokenTable, token_table
@@ -211,7 +212,10 @@ def fit_phase(
         TrainingError: The loss is not finite any more.
     """
     fitting = make_fitting(job, phase, split, sources)
-    yield events.StepsPlanned(str(fitting.execution))
+    assert phase.epochs is not None
+    rising = no_fall(job.train.warmup, epochs=phase.epochs, steps_per_epoch=len(fitting.deal(0)))
+    apart = statistics_in_parts(job.train, job.model)
+    yield events.StepsPlanned("; ".join(filter(None, (str(fitting.execution), apart, rising))))
     job.callbacks.use_optimizer(fitting.optimizer)
     if state.fit is None:
         # Epoch 0 is the best of the phase it starts from: the same weights, so the same metrics.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from kft.recipe.durations import duration_in_steps
 from kft.recipe.training import PhaseSpec, TrainSpec
 
 HEAD_STEPS = PhaseSpec(name="probe", unfreeze="none", epochs=10, lr=1e-3)
@@ -46,6 +47,26 @@ def describe(phases: Sequence[PhaseSpec]) -> str:
         what = "views of frozen features" if phase.solver == "blend" else what
         parts.append(f"{phase.name} ({what}, {how}" + (f", from {phase.start})" if phase.start else ")"))
     return ", then ".join(parts)
+
+
+def no_fall(warmup: str, *, epochs: int, steps_per_epoch: int) -> str:
+    """Says that a phase ends before its rate falls; empty where that is not so.
+
+    Args:
+        warmup: As ``train.warmup`` has it.
+        epochs: Of the phase.
+        steps_per_epoch: Its updates.
+
+    Example:
+        >>> no_fall("500 steps", epochs=2, steps_per_epoch=20)
+        'the warm-up (500 steps) takes all 40 updates: the rate rises to its peak, and never falls'
+        >>> no_fall("10%", epochs=2, steps_per_epoch=20)
+        ''
+    """
+    total = epochs * steps_per_epoch
+    if duration_in_steps(warmup, total_steps=total, steps_per_epoch=steps_per_epoch) < total:
+        return ""
+    return f"the warm-up ({warmup}) takes all {total:,} updates: the rate rises to its peak, and never falls"
 
 
 def starts_of(phases: Sequence[PhaseSpec], name: str) -> Iterator[PhaseSpec]:

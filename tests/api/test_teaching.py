@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import kft
 from kft.answer.decide import Temperature
@@ -15,6 +16,9 @@ from kft.api.reading import load
 from kft.api.teaching import taught, untaught
 from kft.errors import DataError, RecipeError, RunError, UsageError
 from kft.launch.placing import place as launch_place
+from kft.records.manifest import seal
+from kft.records.run_folder import RunFolder
+from kft.split.data_split import content_hash
 from kft.train.progress import Progress
 from tests import tiny
 
@@ -172,6 +176,54 @@ def test_a_teacher_that_has_learned_what_is_held_out_is_refused(place):
     assert "90 of 90 rows of test, such as later.csv:1, which is in its unlabelled" in str(
         refused(folder, *later, kind=DataError)
     )
+
+
+def begins(folder, *overrides):
+    return load(folder / "student.yaml", ["train.teacher=null", "data.unlabelled=null", *overrides], None)
+
+
+@pytest.mark.parametrize("key", ["model.start_from", "train.warm_start"])
+def test_weights_that_have_learned_what_is_held_out_are_refused(place, key):
+    """By hand: the same files with another seed put rows of the other run's train into test."""
+    folder, _ = place
+    assert begins(folder, f"{key}=teacher")[1].notes == ()  # the same split
+    with pytest.raises(DataError, match="the run to begin with has learned from rows of this run's valid") as stop:
+        begins(folder, f"{key}=teacher", "data.split_seed=3")
+    learned = set(pd.read_parquet(folder / "teacher" / "splits.parquet").query("split == 'train'")["hash"])
+    _, split = begins(folder, "data.split_seed=3")
+    rows = [
+        row for row, given in zip(split.valid.ids, split.valid.inputs, strict=True) if content_hash(given) in learned
+    ]
+    assert stop.value.received == f"{len(rows)} of 20 rows of valid, such as {rows[0]}, which is in its train"
+    assert stop.value.where == f"{key}: {folder / 'teacher'}" and "data.split_seed" in stop.value.next_step
+    with pytest.raises(DataError, match="rows of this run's test split"):
+        begins(folder, f"{key}=teacher", "data.train=test.csv", "data.test=reviews.csv", "data.valid=25%")
+
+
+def test_weights_that_have_read_what_is_held_out_for_other_answers_are_told(place):
+    folder, _ = place
+    _, split = begins(folder, "model.start_from=teacher", "data.split_seed=3", "task=text-multi-label")
+    told = [note for note in split.notes if "rows of valid" in note]
+    assert len(told) == 1 and told[0].startswith(f"{folder / 'teacher'}, which model.start_from begins with, has read ")
+    assert told[0].endswith("rows of valid (as text-classification, in its train): valid is not new to these weights")
+
+
+@pytest.mark.parametrize("key", ["model", "train"])
+def test_what_a_run_began_with_counts_as_learned_by_it(place, key):
+    """Neither a teacher nor weights are washed of what they began with by a run in between, of other rows."""
+    folder, _ = place
+    between = shutil.copytree(folder / "teacher", folder / f"began-{key}")
+    values = yaml.safe_load((between / "recipe.yaml").read_text())
+    values[key]["start_from" if key == "model" else "warm_start"] = str(folder / "teacher")
+    (between / "recipe.yaml").write_text(yaml.safe_dump(values))
+    rows = pd.read_parquet(between / "splits.parquet")
+    rows.assign(hash=[f"{place:016}" for place in range(len(rows))]).to_parquet(between / "splits.parquet")
+    seal(RunFolder(between), ["recipe.yaml", "splits.parquet"])
+    with pytest.raises(DataError, match="the run to begin with has learned from rows of this run's valid") as stop:
+        begins(folder, f"model.start_from={between.name}", "data.split_seed=3")
+    assert stop.value.where == f"model.start_from: {folder / 'teacher'}"
+    handed = refused(folder, f"train.teacher={between.name}", "data.split_seed=3", kind=DataError)
+    assert handed.where == f"train.teacher: {folder / 'teacher'}"
 
 
 def test_a_teacher_that_chose_by_rows_that_are_set_aside_is_refused(place):

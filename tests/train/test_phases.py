@@ -113,14 +113,15 @@ def test_a_callback_that_is_unknown_or_gets_wrong_arguments():
         make_callbacks([CallbackSpec(name="terminate-on-nan", args={"patience": 3})], None)
 
 
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(tiny_folder, tmp_path):
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(tiny_folder, tmp_path, capsys):
+    """And a warm-up that is longer than the phase is told."""
     path = tiny.recipe(
         tmp_path,
         tiny_folder,
         rows=60,
         clip_norm=None,
         phases=[tiny.PROBE, {"name": "wild", "unfreeze": "all", "epochs": 3, "lr": 1.0, "layer_decay": 1.0}],
-        warmup="0%",
+        warmup="9 epochs",
         weight_decay=0.9,
     )
 
@@ -130,6 +131,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(tiny_folder, tmp_pat
             layer.bias.assign(layer.bias * float("nan"))
 
     with pytest.raises(TrainingError, match="the loss is not finite any more") as caught:
-        kft.train(path, run=tmp_path / "run", callbacks=[Poison()], quiet=True)
+        kft.train(path, run=tmp_path / "run", callbacks=[Poison()])
+    assert "steps      the warm-up (9 epochs) takes all 9 updates: the rate rises to" in capsys.readouterr().err
     assert "lower train.phases lr" in str(caught.value)
     assert load_checkpoint(tmp_path / "run" / "checkpoints", "best").state["phase"] == "probe"

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kft.recipe.training import TrainSpec
 from kft.tasks.classes import cross_entropy
+from kft.train.execution import statistics_in_parts
 from kft.train.feeding import Execution
 from kft.train.optimizer import ScheduledAdamW
 from kft.train.rates import rate_factors
@@ -50,6 +51,21 @@ def test_padding_rows_do_not_enter_the_statistics_of_a_batch_norm():
         one_call(make_train_step(model, model, optimizer_for(model), spec, OBJECTIVE), ((x,), targets, mask, weights))
         np.testing.assert_allclose(norm.moving_mean.numpy(), 0.5 * x[:5].mean(axis=0), atol=1e-6)
         np.testing.assert_allclose(norm.moving_variance.numpy(), 0.5 + 0.5 * x[:5].var(axis=0), atol=1e-6)
+
+
+def test_an_adapting_batch_norm_sees_each_part_by_itself_and_that_is_said():
+    (x,), targets, mask, weights = batch(8, 8)
+    inputs = keras.Input((3,), name="x")
+    norm = keras.layers.BatchNormalization(momentum=0.5, name="norm")
+    model, spec = keras.Model([inputs], keras.layers.Dense(2)(norm(inputs))), TrainSpec(gradient_accumulation=2)
+    step = make_train_step(model, model, optimizer_for(model), spec.model_copy(update={"batch_size": 8}), OBJECTIVE)
+    one_call(step, ((x,), targets, mask, weights))
+    expected = 0.25 * x[:4].mean(axis=0) + 0.5 * x[4:].mean(axis=0)
+    np.testing.assert_allclose(norm.moving_mean.numpy(), expected, atol=1e-6)
+    assert statistics_in_parts(spec, model).startswith("each of the 2 parts of a batch is normalised by itself, and ")
+    assert statistics_in_parts(TrainSpec(), model) == ""
+    norm.trainable = False
+    assert statistics_in_parts(spec, model) == ""
 
 
 def test_gradients_are_the_mean_over_real_examples_clipped_by_global_norm():
