@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kft.curate import corrections as room
-from kft.curate.corrections import CorrectionsResult
+from kft.curate import correcting as room
+from kft.curate.correcting import CorrectionsResult
+from kft.curate.corrections import accepted, read_corrections
 from kft.errors import DataError, UsageError
 from kft.recipe.load import Recipe
 from kft.tasks.recipes import load_recipe
@@ -59,7 +60,7 @@ def apply_corrections(
         )
     return room.apply_corrections(
         loaded.spec.data,
-        room.accepted(room.read_corrections(table), accept),
+        accepted(read_corrections(table), accept),
         Path(output),
         task=TASKS.get(loaded.spec.task),
         base=loaded.base,

@@ -101,7 +101,8 @@ def serve(
     from kft.serve.models import Following, by_name
     from kft.serve.recording import SampleRecorder
 
-    say = say or (lambda line: None)
+    noted = Log(say or (lambda line: None), requests=log != "none", contents=log == "contents")
+    say = noted.write
     if not _listed(artifacts) and index is None:
         raise UsageError(
             "there is nothing to serve",
@@ -125,7 +126,6 @@ def serve(
         _require_names(served, writers)
         for line in [] if writers is None else _otherwise(writers.models):
             say(line)
-        noted = Log(say, requests=log != "none", contents=log == "contents")
         shadows = _open_shadows(_listed(shadow), served, measures, say)
         server = Server(served, bounds, measures, noted, recorder, shadows)
         opened = None if index is None else _open_index(index)

@@ -128,8 +128,6 @@ class PhaseSpec(Spec):
             raise ValueError(f"solver {self.solver} with `unfreeze: none` and no epochs or lr (it runs to convergence)")
         if self.solver == "adamw" and self.epochs is None:
             raise ValueError("epochs, such as `epochs: 4`")
-        if not self.moves_backbone and (self.layer_decay != 1 or self.norm != "frozen"):
-            raise ValueError("no layer_decay or norm: they say nothing where `unfreeze: none` leaves the head alone")
         return self
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ import ipaddress
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,14 +33,19 @@ class Log:
     """What is noted of requests.
 
     Attributes:
-        write: Takes a line.
+        to: Takes a line.
         requests: Whether each request is noted; what is unexpected always is.
         contents: Whether inputs and answers are noted too.
     """
 
-    write: Callable[[str], None]
+    to: Callable[[str], None]
     requests: bool = True
     contents: bool = False
+
+    def write(self, line: str) -> None:
+        """Notes a line; where the disk is full it is lost, and answers and what follows an alias go on."""
+        with suppress(OSError):
+            self.to(line)
 
 
 @dataclass(frozen=True)

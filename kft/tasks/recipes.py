@@ -83,7 +83,6 @@ def find_misfits(spec: RecipeSpec) -> list[Misfit]:
         *_keys_of_other_tasks(spec, task),
         *_columns(spec, task),
         *_lora(spec),
-        *_steps(spec),
         *_objectives(spec, task),
         *_pairs(spec, task),
         *_unlabelled(spec),
@@ -209,18 +208,6 @@ def _lora(spec: RecipeSpec) -> Iterable[Misfit]:
     adapters = [phase.unfreeze.lora for phase in spec.train.phases or () if phase.unfreeze.lora is not None]
     if len(set(adapters)) > 1:
         yield ("train", "phases"), "one model carries one kind of adapters: the same `lora` settings in every phase"
-
-
-STEP_KEYS = ("augment", "clip_norm", "label_smoothing", "optimizer", "schedule", "warmup", "weight_decay")
-"""Of ``train``: what gradient steps alone heed."""
-
-
-def _steps(spec: RecipeSpec) -> Iterable[Misfit]:
-    """Yields keys of gradient steps where every phase is solved to convergence, which would leave them unheeded."""
-    if spec.train.phases and all(phase.solved for phase in spec.train.phases):
-        for key in STEP_KEYS:
-            if _looked_up(spec.train, [key])[1]:
-                yield ("train", key), "no phase makes gradient steps: leave it out, or name one with solver: adamw"
 
 
 def _objectives(spec: RecipeSpec, task: Task) -> Iterable[Misfit]:

@@ -49,6 +49,40 @@ def describe(phases: Sequence[PhaseSpec]) -> str:
     return ", then ".join(parts)
 
 
+STEP_KEYS = ("augment", "clip_norm", "label_smoothing", "optimizer", "schedule", "warmup", "weight_decay")
+"""Of ``train``: what gradient steps alone heed."""
+BLOCK_KEYS = ("layer_decay", "norm")
+"""Of a phase: what is of blocks that move."""
+
+
+def unheeded(spec: TrainSpec, phases: Sequence[PhaseSpec]) -> str:
+    """Names keys that somebody set and no phase heeds; empty where there are none.
+
+    They are not refused: other phases for once (``--set train.phases=...``) make them idle, and no recipe wrong.
+
+    Args:
+        spec: The recipe's train part.
+        phases: Those that run.
+
+    Example:
+        >>> probe = PhaseSpec(name="probe", unfreeze="none", solver="lbfgs", norm="adapt")
+        >>> unheeded(TrainSpec(phases=[probe], warmup="5 steps"), [probe])
+        'train.warmup: no phase makes gradient steps; norm of probe: it moves no block'
+    """
+    said = []
+    if all(phase.solved for phase in phases) and (keys := _changed(spec, STEP_KEYS)):
+        said.append(f"{', '.join(f'train.{key}' for key in keys)}: no phase makes gradient steps")
+    for phase in phases:
+        if not phase.moves_backbone and (keys := _changed(phase, BLOCK_KEYS)):
+            said.append(f"{' and '.join(keys)} of {phase.name}: it moves no block")
+    return "; ".join(said)
+
+
+def _changed(spec: TrainSpec | PhaseSpec, keys: Sequence[str]) -> list[str]:
+    known = type(spec).model_fields
+    return [key for key in keys if getattr(spec, key) != known[key].get_default(call_default_factory=True)]
+
+
 def no_fall(warmup: str, *, epochs: int, steps_per_epoch: int) -> str:
     """Says that a phase ends before its rate falls; empty where that is not so.
 

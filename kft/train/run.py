@@ -15,7 +15,7 @@ from kft.train.checkpoint import Arrays, Checkpoint, snapshot
 from kft.train.events import Events
 from kft.train.job import Job, LoopState, PhaseResult, state_from
 from kft.train.loop import moving_of, train_phases
-from kft.train.phases import describe, is_tuned
+from kft.train.phases import describe, is_tuned, unheeded
 from kft.train.prepare import Prepared
 from kft.train.recorder import Files, Recorder
 from kft.train.refit import Begin, refit_kept, require_repeatable
@@ -68,6 +68,8 @@ def fit(
     """
     spec, model, data, progress = prepared.spec, prepared.model, prepared.data, prepared.progress
     progress.note(f"phases     {describe(prepared.phases)}")
+    if idle := unheeded(spec.train, prepared.phases):
+        progress.note(f"unheeded   {idle}")
     own = make_callbacks(spec.train.callbacks, files.folder)
     driver = CallbackDriver(model, [*own, *callbacks], writes=files.writes)
     job = Job(model, prepared.backbone.name, data, prepared.phases, spec, driver, progress)

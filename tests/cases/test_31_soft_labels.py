@@ -11,7 +11,8 @@ import kft
 from kft.api import reading
 from kft.api.checking import check
 from kft.compare.setting import Setting
-from kft.curate.corrections import Correction, apply_corrections
+from kft.curate.correcting import apply_corrections
+from kft.curate.corrections import Correction
 from kft.curate.draft import DraftedBackbone, draft_recipe
 from kft.curate.look import look_at
 from kft.data.examples import NamedColumns

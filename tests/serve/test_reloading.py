@@ -71,6 +71,18 @@ def test_an_alias_moves_fifty_times_under_load(tmp_path):
     assert 'version="0"} 1.0' in metrics and 'version="1"' not in metrics
 
 
+def test_a_log_on_a_full_disk_holds_up_neither_answers_nor_an_alias(tmp_path):
+    alias = Alias(tmp_path)
+    alias.point(version(tmp_path, 1))
+    following = Following(alias.resolve, load_linear, seconds=0.001)
+    with open("/dev/full", "wb", buffering=0) as full:
+        log = Log(lambda line: full.write(line.encode()))
+        with TestClient(make_server(tmp_path / "shelf", following=following, log=log)) as ask:
+            for number in (2, 1, 2):
+                alias.point(version(tmp_path, number))
+                wait_until(lambda number=number: ask.get("/models").json()[0]["version"] == str(number))
+
+
 def test_a_version_that_cannot_be_loaded_leaves_the_other_in_place_and_is_said_once(tmp_path):
     alias, lines = Alias(tmp_path), []
     alias.point(version(tmp_path, 1))

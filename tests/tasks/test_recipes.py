@@ -1,7 +1,6 @@
 """What a task can obey of a recipe: declared by its input kind and its kind of answer, and nowhere else."""
 
 import pytest
-from pydantic import ValidationError
 
 from kft.errors import RecipeError
 from kft.recipe.schema import RecipeSpec
@@ -236,37 +235,3 @@ def test_windows_are_not_computed_in_int8_and_bound_the_tokens_of_a_step():
     assert "int8 has not been measured on windows" in str(caught.value)
     assert load_recipe(asked).spec.train.gradient_accumulation == 8
     assert load_recipe({**asked, "train": {"gradient_accumulation": 2}}).spec.train.gradient_accumulation == 2
-
-
-SOLVED = [
-    {"name": "probe", "unfreeze": "none", "solver": "lbfgs"},
-    {"name": "b", "unfreeze": "none", "solver": "blend"},
-]
-STEPS = {"name": "top", "unfreeze": "top-1", "epochs": 1}
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("clip_norm", 0.5),
-        ("label_smoothing", 0.1),
-        ("optimizer", "sgd"),
-        ("schedule", "cosine"),
-        ("warmup", "5 steps"),
-        ("weight_decay", 0.1),
-    ],
-)
-def test_what_gradient_steps_alone_heed_is_refused_where_no_phase_makes_any(key, value):
-    spec = spec_with("text-classification", "train", {key: value, "phases": SOLVED})
-    why = "no phase makes gradient steps: leave it out, or name one with solver: adamw"
-    assert find_misfits(spec) == [(("train", key), why)]
-    assert not find_misfits(spec_with("text-classification", "train", {key: value, "phases": [*SOLVED, STEPS]}))
-    assert not find_misfits(spec_with("text-classification", "train", {key: value}))  # its own phases are chosen later
-
-
-@pytest.mark.parametrize("key", [{"layer_decay": 0.8}, {"norm": "adapt"}])
-@pytest.mark.parametrize("phase", [SOLVED[0], {**STEPS, "unfreeze": "none"}])
-def test_what_hangs_on_moving_blocks_is_refused_where_none_moves(key, phase):
-    with pytest.raises(ValidationError, match="say nothing where `unfreeze: none` leaves the head alone"):
-        spec_with("text-classification", "train", {"phases": [{**phase, **key}]})
-    assert spec_with("text-classification", "train", {"phases": [{**STEPS, **key}]})

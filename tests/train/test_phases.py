@@ -6,10 +6,11 @@ import pytest
 
 import kft
 from kft.errors import RecipeError, TrainingError
-from kft.recipe.training import CallbackSpec, EarlyStoppingSpec
+from kft.recipe.training import CallbackSpec, EarlyStoppingSpec, TrainSpec
 from kft.train.callbacks import make_callbacks
 from kft.train.checkpoint import load_checkpoint
 from kft.train.job import Patience
+from kft.train.phases import unheeded
 from tests import tiny
 from tests.ended import events_of
 
@@ -135,3 +136,26 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_best(tiny_folder, tmp_pat
     assert "steps      the warm-up (9 epochs) takes all 9 updates: the rate rises to" in capsys.readouterr().err
     assert "lower train.phases lr" in str(caught.value)
     assert load_checkpoint(tmp_path / "run" / "checkpoints", "best").state["phase"] == "probe"
+
+
+def test_keys_that_no_phase_heeds_are_named():
+    probe = {"name": "probe", "unfreeze": "none", "solver": "lbfgs"}
+    steps = {"name": "top", "unfreeze": "top-1", "epochs": 1, "norm": "adapt"}
+    for changed, phases, said in (
+        (
+            {"warmup": "5 steps", "optimizer": "sgd"},
+            [probe],
+            "train.optimizer, train.warmup: no phase makes gradient steps",
+        ),
+        ({"warmup": "5 steps"}, [probe, steps], ""),
+        (
+            {},
+            [{**probe, "norm": "adapt", "layer_decay": 0.8}, steps],
+            "layer_decay and norm of probe: it moves no block",
+        ),
+        ({}, [{**steps, "unfreeze": "none"}], "norm of top: it moves no block"),
+    ):
+        spec = TrainSpec.model_validate({**changed, "phases": phases})
+        assert unheeded(spec, spec.phases) == said
+        whole = TrainSpec.model_validate(spec.model_dump())  # as a run folder has it, with each default
+        assert unheeded(whole, whole.phases) == said
