@@ -27,7 +27,8 @@ from tests.retrain import made
 def own_shelf(champion, tmp_path):
     """A shelf on which the champion stands: an artifact that says so."""
     _, digest = load_facts(champion / "checkpoints", "best")
-    artifact = write_artifact(tmp_path / "champion", checkpoint=digest, format="onnx")
+    labels = read_run(open_run(champion)).receipt.labels
+    artifact = write_artifact(tmp_path / "champion", checkpoint=digest, format="onnx", labels=labels)
     kft.promote(artifact, "tickets", shelf=tmp_path / "shelf", why="the first")
     return tmp_path / "shelf"
 
