@@ -146,7 +146,7 @@ def test_a_champion_that_is_another_run_and_a_moved_alias_are_refused(champion, 
 
     result, rows = better
     throne = find_throne(f"{own_shelf}/tickets")
-    kft.promote(write_artifact(tmp_path / "other", 3), "tickets", shelf=own_shelf)
+    kft.promote(write_artifact(tmp_path / "other", 3), "tickets", shelf=own_shelf, force=True)
     with pytest.raises(RunError, match="the champion on the shelf is not this run"):
         kft.retrain(champion, rows, run=tmp_path / "x", promote=f"{own_shelf}/tickets", quiet=True)
     assert not (tmp_path / "x").exists()
