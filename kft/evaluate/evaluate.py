@@ -33,11 +33,11 @@ from kft.records.metrics import (
     EvaluateResult,
     GateResult,
     IntervalResult,
-    OverfittingResult,
     ScopeResult,
     SelectiveResult,
     SliceResult,
 )
+from kft.records.overfitting import OverfittingResult
 from kft.records.rounding import RoundingResult
 from kft.records.rules import LabelThresholds
 from kft.tasks.task import AnswerKind, AnswerSpace

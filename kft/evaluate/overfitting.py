@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from kft.records.history import EpochDone, HistoryEvent, PhaseStarted, refit_of
-from kft.records.metrics import EpochGap, OverfittingResult
+from kft.records.overfitting import EpochGap, OverfittingResult
 
 LARGE_GAP = 0.10
 """Training accuracy above validation accuracy by so much is large; chance is allowed for on top."""
