@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def compare_graded(given: VectorSetting, names: Sequence[str] | None, budget: fl
         made = _fit(given, name)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         asked = split.valid.inputs[:ASKED]
-        rate = speed(lambda made=made, asked=asked: made.fresh(asked), len(asked))  # type: ignore[misc]
+        rate = speed(partial(made.fresh, asked), len(asked))
         cost = Cost(wall, cpu, made.features_seconds, rate, made.trained, made.own_bytes, made.bytes)
         answers = made.answer(split.valid.inputs), made.answer(split.test.inputs)
         fitted[name] = FittedApproach(name, *answers, cost, NO_RISK, made.chosen, wall + made.features_seconds)
